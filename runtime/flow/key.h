@@ -1,0 +1,73 @@
+/* The canonical key of a connection and its seeded hash. */
+#ifndef MOS_FLOW_KEY_H
+#define MOS_FLOW_KEY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "mos_ffi.h"
+
+/*
+ * The seed must be secret: an attacker who does not know it cannot choose keys that collide. 32 bytes from the
+ * kernel's random source.
+ */
+struct key_seed {
+	uint64_t s[4];
+};
+
+void key_seed_init(struct key_seed *seed);
+
+/* The 128-bit product of two words, as its halves. */
+static inline void key_multiply(uint64_t *a, uint64_t *b)
+{
+	unsigned __int128 product = (unsigned __int128)*a * *b;
+
+	*a = (uint64_t)product;
+	*b = (uint64_t)(product >> 64);
+}
+
+static inline uint64_t key_fold(uint64_t a, uint64_t b)
+{
+	key_multiply(&a, &b);
+	return a ^ b;
+}
+
+/*
+ * 64 bits over the whole key. Different families never meet by construction of the key, not of the hash.
+ *
+ * Each word is masked by a secret before a multiplication, and the whole product enters a second one under other
+ * secrets: unlike a CRC or Toeplitz hash, it has no difference of keys that leaves the hash alone whatever the seed is.
+ *
+ * What the decoder has just written in small pieces is read in the same pieces: a wider read would wait for the writes
+ * to leave the store buffer, which costs as much as all the rest.
+ */
+static inline uint64_t key_hash(const struct mos_key *k, const struct key_seed *seed)
+{
+	const uint64_t *s = seed->s;
+	uint64_t a, b = (uint64_t)k->port[0] << 32 | k->port[1];
+
+	if (k->family == 4) {
+		a = (uint64_t)k->addr_be[0][0] << 32 | k->addr_be[1][0];
+	} else {
+		uint64_t w[4];
+		memcpy(w, k->addr_be, sizeof(w));
+		a = key_fold(w[0] ^ s[2], w[1] ^ s[3]) ^ b;
+		b = key_fold(w[2] ^ s[0], w[3] ^ s[1]);
+	}
+	a ^= s[0];
+	b ^= s[1];
+	key_multiply(&a, &b);
+	return key_fold(a ^ s[2], b ^ s[3]);
+}
+
+static inline bool key_equal(const struct mos_key *a, const struct mos_key *b)
+{
+	uint64_t x[5], y[5];
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+}
+
+#endif
