@@ -1,0 +1,64 @@
+/*
+ * Where packets come from and go to. A backend fills bursts of plain packet views and takes them back;
+ * nothing above this line knows which backend it is.
+ */
+#ifndef MOS_IO_IO_H
+#define MOS_IO_IO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mos_ffi.h"
+
+enum { IO_BURST = 32 };
+
+/* What rx_burst answers besides a count. */
+enum { IO_END = -1, IO_FAILED = -2 };
+
+struct io;
+
+struct io_ops {
+	const char *name;
+	/*
+	 * Fill up to n views (data, ts_ns, caplen, len, link, port, number; the rest is the decoder's). The frames stay
+	 * valid and writable until free_burst. Returns the count, 0 when nothing is there now, IO_END at the end of
+	 * input, IO_FAILED after an input error, whose text io_error gives; packets read before it have been delivered.
+	 */
+	int (*rx_burst)(struct io *io, struct mos_packet *pkts, unsigned n);
+	/* The burst last received is done with. */
+	void (*free_burst)(struct io *io);
+	/* How far a file is read, 0 to 1; negative when unknown. */
+	double (*progress)(struct io *io);
+	void (*close)(struct io *io);
+};
+
+/* Backends embed this first. */
+struct io {
+	const struct io_ops *ops;
+	char error[256];  /* text of the last failure: place and cause */
+	const char *path; /* file or interface, for messages */
+	bool damaged;    /* the failure is a capture cut short or damaged, not one that cannot be read at all */
+	uint64_t packets; /* delivered so far */
+};
+
+/*
+ * Read capture files one after the other ("-": standard input), filtered by a pcap filter (NULL: none).
+ * pcap and pcapng, micro- and nanoseconds, either byte order. paths must outlive the reader. start is the number of
+ * the first packet, usually 1. On failure NULL, with a one-line reason (file and cause) in err.
+ * Every file is opened when its turn comes, except the first, which is opened here.
+ */
+struct io *io_pcap_open(const char *const *paths, unsigned n, const char *filter, char *err, size_t errlen);
+
+/* A writer of one capture file; all packets must have the link type of the first. */
+struct io_writer;
+
+/* path "-" is standard output. NULL with a reason in err when it cannot be created. */
+struct io_writer *io_writer_open(const char *path, char *err, size_t errlen);
+
+/* Append the frame as it is now. 0 or -errno (-EPROTOTYPE: another link type than the first packet's). */
+int io_writer_put(struct io_writer *w, const struct mos_packet *p);
+
+/* Flush and close. 0 or -errno if anything was lost. NULL is a no-op. */
+int io_writer_close(struct io_writer *w);
+
+#endif

@@ -1,0 +1,192 @@
+#include "pkt/decode.h"
+
+#include "pkt/bytes.h"
+#include "pkt/layer.h"
+
+enum { DLT_ETHERNET = 1, TCP_HLEN_MIN = 20 };
+
+/* The canonical key: the end that compares lower, address then port, is end 0. */
+static inline void key_set_ip4(struct mos_packet *p, const uint8_t *addrs, const uint8_t *ports)
+{
+	uint16_t sport = load_be16(ports), dport = load_be16(ports + 2);
+	uint64_t src = (uint64_t)load_be32(addrs) << 16 | sport;
+	uint64_t dst = (uint64_t)load_be32(addrs + 4) << 16 | dport;
+	unsigned dir = src > dst;
+	struct mos_key *k = &p->key;
+
+	memset(k->addr_be, 0, sizeof(k->addr_be));
+	memcpy(&k->addr_be[dir][0], addrs, 4);
+	memcpy(&k->addr_be[!dir][0], addrs + 4, 4);
+	k->port[dir] = sport;
+	k->port[!dir] = dport;
+	k->family = 4;
+	p->dir = (uint8_t)dir;
+}
+
+static void key_set_ip6(struct mos_packet *p, const uint8_t *addrs, const uint8_t *ports)
+{
+	uint16_t sport = load_be16(ports), dport = load_be16(ports + 2);
+	int cmp = memcmp(addrs, addrs + 16, 16);
+	unsigned dir = cmp > 0 || (cmp == 0 && sport > dport);
+	struct mos_key *k = &p->key;
+
+	memcpy(k->addr_be[dir], addrs, 16);
+	memcpy(k->addr_be[!dir], addrs + 16, 16);
+	k->port[dir] = sport;
+	k->port[!dir] = dport;
+	k->family = 6;
+	p->dir = (uint8_t)dir;
+}
+
+/* The header at off is there, but for options that the capture may have cut. */
+static inline void tcp_fill(struct mos_packet *p, uint32_t off, uint32_t hlen, uint32_t cap, uint32_t end)
+{
+	const uint8_t *h = p->data + off;
+	uint32_t payload = off + hlen;
+
+	p->seq = load_be32(h + 4);
+	p->ack = load_be32(h + 8);
+	p->tcp_flags = h[13];
+	p->tcp_hlen = (uint8_t)hlen;
+	p->window = load_be16(h + 14);
+	p->urgent = load_be16(h + 18);
+	p->payload = payload;
+	p->payload_len = end > payload ? end - payload : 0;
+	p->payload_caplen = cap > payload ? cap - payload : 0;
+}
+
+static enum layer tcp_decode(struct cursor *c)
+{
+	struct mos_packet *p = c->p;
+	const uint8_t *h = cursor_at(c);
+
+	if (c->claim - c->off < TCP_HLEN_MIN)
+		return layer_stop(c, MOS_DECODE_BAD_IP_LEN);
+	if (cursor_room(c) < TCP_HLEN_MIN)
+		return layer_stop(c, MOS_DECODE_CUT_TCP);
+	uint32_t hlen = (h[12] >> 4) * 4U;
+
+	if (hlen < TCP_HLEN_MIN)
+		return layer_stop(c, MOS_DECODE_BAD_TCP_HLEN);
+	if (c->claim - c->off < hlen)
+		return layer_stop(c, MOS_DECODE_BAD_IP_LEN);
+	tcp_fill(p, c->off, hlen, c->cap, c->end);
+	if (p->ip_version == 4)
+		key_set_ip4(p, p->data + p->l3 + 12, h);
+	else
+		key_set_ip6(p, p->data + p->l3 + 8, h);
+	return layer_stop(c, MOS_DECODED_TCP);
+}
+
+static void packet_clear(struct mos_packet *p)
+{
+	p->verdict = MOS_PASS;
+	p->changed = 0;
+	p->ip_version = p->ip_proto = 0;
+	p->dir = p->tcp_flags = p->tcp_hlen = 0;
+	p->l3 = p->l4 = 0;
+	p->seq = p->ack = 0;
+	p->window = p->urgent = 0;
+	p->ip_len = p->ip_id = 0;
+	p->payload = p->payload_len = p->payload_caplen = 0;
+	memset(&p->key, 0, sizeof(p->key));
+}
+
+static inline uint32_t frame_len(const struct mos_packet *p)
+{
+	return p->len > p->caplen ? p->len : p->caplen;
+}
+
+__attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
+{
+	static enum layer (*const decoders[LAYER_COUNT])(struct cursor *) = {
+		[LAYER_ETHERNET] = ethernet_decode,
+		[LAYER_VLAN] = vlan_decode,
+		[LAYER_LLC] = llc_decode,
+		[LAYER_NULL] = null_decode,
+		[LAYER_SLL] = sll_decode,
+		[LAYER_SLL2] = sll2_decode,
+		[LAYER_IP] = ip_decode,
+		[LAYER_IP4] = ip4_decode,
+		[LAYER_IP6] = ip6_decode,
+		[LAYER_TCP] = tcp_decode,
+	};
+	struct cursor c = { .p = p, .cap = p->caplen, .end = frame_len(p), .result = MOS_DECODE_UNKNOWN_LINK };
+
+	packet_clear(p);
+	for (enum layer next = link_layer(p->link); next != LAYER_NONE;)
+		next = decoders[next](&c);
+	p->decoded = (uint8_t)c.result;
+	return c.result;
+}
+
+/*
+ * The common frame in a straight line: Ethernet, IPv4 without options, not a fragment, TCP. False, and nothing is
+ * written, if it is anything else.
+ */
+static inline bool packet_decode_plain(struct mos_packet *p)
+{
+	enum { L3 = 14, L4 = L3 + 20 };
+	const uint8_t *h = p->data;
+
+	if (p->link != DLT_ETHERNET || p->caplen < L4 + TCP_HLEN_MIN)
+		return false;
+	/* type, version and header length, fragment offset and more-fragments, protocol */
+	if (load_be16(h + 12) != 0x0800 || h[L3] != 0x45 || load_be16(h + L3 + 6) & 0x3fff || h[L3 + 9] != 6)
+		return false;
+	uint32_t ip_len = load_be16(h + L3 + 2);
+	uint32_t hlen = (h[L4 + 12] >> 4) * 4U;
+	uint32_t end = L3 + ip_len;
+
+	if (hlen < TCP_HLEN_MIN || ip_len < 20 + hlen || end > frame_len(p))
+		return false;
+	p->verdict = MOS_PASS;
+	p->decoded = MOS_DECODED_TCP;
+	p->ip_version = 4;
+	p->ip_proto = 6;
+	p->changed = 0;
+	p->l3 = L3;
+	p->l4 = L4;
+	p->ip_len = ip_len;
+	p->ip_id = load_be16(h + L3 + 4);
+	tcp_fill(p, L4, hlen, p->caplen < end ? p->caplen : end, end);
+	key_set_ip4(p, h + L3 + 12, h + L4);
+	return true;
+}
+
+enum mos_decode packet_decode(struct mos_packet *p)
+{
+	if (__builtin_expect(packet_decode_plain(p), 1))
+		return MOS_DECODED_TCP;
+	return packet_walk(p);
+}
+
+static const struct {
+	const char *name, *meaning;
+} results[MOS_DECODE_COUNT] = {
+	[MOS_DECODED_TCP] = { "tcp", "TCP" },
+	[MOS_DECODED_IP] = { "ip", "IP with another protocol than TCP" },
+	[MOS_DECODED_FRAGMENT] = { "fragment", "IP fragment" },
+	[MOS_DECODED_OTHER] = { "other", "not IP" },
+	[MOS_DECODE_CUT_LINK] = { "cut_link", "frame ends inside its link-layer header" },
+	[MOS_DECODE_CUT_VLAN] = { "cut_vlan", "frame ends inside a VLAN tag" },
+	[MOS_DECODE_CUT_IP] = { "cut_ip", "frame ends inside the IP header" },
+	[MOS_DECODE_BAD_IP_VERSION] = { "bad_ip_version", "IP version is not the one announced, or neither 4 nor 6" },
+	[MOS_DECODE_BAD_IP_HLEN] = { "bad_ip_hlen", "IPv4 header length below 20" },
+	[MOS_DECODE_BAD_IP_LEN] = { "bad_ip_len", "IP length too small for the headers" },
+	[MOS_DECODE_CUT_IP6_EXT] = { "cut_ip6_ext", "frame ends inside an IPv6 extension header" },
+	[MOS_DECODE_BAD_IP6_EXT] = { "bad_ip6_ext", "IPv6 extension headers too long, too many or out of place" },
+	[MOS_DECODE_CUT_TCP] = { "cut_tcp", "frame ends inside the TCP header" },
+	[MOS_DECODE_BAD_TCP_HLEN] = { "bad_tcp_hlen", "TCP header length below 20" },
+	[MOS_DECODE_UNKNOWN_LINK] = { "unknown_link", "link type that is not decoded" },
+};
+
+const char *decode_name(enum mos_decode d)
+{
+	return d < MOS_DECODE_COUNT ? results[d].name : "unknown";
+}
+
+const char *decode_meaning(enum mos_decode d)
+{
+	return d < MOS_DECODE_COUNT ? results[d].meaning : "not a decode result";
+}

@@ -1,0 +1,50 @@
+/*
+ * From frame to TCP header: bounds first, reads second. A packet is never an error: it is classified, and a malformed
+ * one is named by the header that is wrong.
+ */
+#ifndef MOS_PKT_DECODE_H
+#define MOS_PKT_DECODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mos_ffi.h"
+
+/*
+ * Fill p's decoded part from its frame (data, caplen, len, link). Sets and returns p->decoded. Link types: Ethernet
+ * (VLAN and QinQ tags, any depth up to 8), raw IP (12, 101, 228, 229), BSD null and loopback (either byte order),
+ * Linux cooked v1 and v2. Reads nothing outside data[0..caplen).
+ *
+ * Trailing bytes that belong to no IP packet (Ethernet padding) are not payload. A length field of 0 in the IP header
+ * (segmentation offload, jumbo) means "as long as the frame"; so does one that exceeds the frame on the wire.
+ *
+ * A TCP header whose 20 fixed bytes were captured and whose options were not is MOS_DECODED_TCP with a payload_caplen
+ * of 0; payload then lies beyond caplen. verdict and changed are reset; hash and slot are left alone. Where the result
+ * is not MOS_DECODED_TCP, the fields that it does not promise are 0; a malformed packet keeps what was right before the
+ * fault.
+ */
+enum mos_decode packet_decode(struct mos_packet *p);
+
+/* True if packet_decode knows this link type. */
+bool packet_link_known(int link);
+
+/* "tcp", "cut_tcp": the name of a decode result, and a sentence on it. Borrowed. */
+const char *decode_name(enum mos_decode d);
+const char *decode_meaning(enum mos_decode d);
+
+/* TCP options that the tracker reads (RFC 9293 3.1, 7323, 2018). */
+struct tcp_options {
+	uint32_t tsval, tsecr; /* where has_ts */
+	uint16_t mss;          /* 0: absent */
+	uint8_t wscale;        /* where has_wscale; capped at 14 (RFC 7323 2.3) */
+	uint8_t sack_blocks;   /* 0 ... 4 */
+	bool has_ts, has_wscale, sack_ok;
+	bool malformed;      /* a length below 2, or past the header's end; what came before it counts */
+	bool cut;            /* the capture ends inside the options: any may have been there */
+	uint32_t sack[4][2]; /* left and right edge */
+};
+
+/* Parse the options of a decoded TCP packet. Options in the cut part of a header are absent. */
+void packet_options(const struct mos_packet *p, struct tcp_options *o);
+
+#endif

@@ -1,0 +1,119 @@
+#include "pkt/edit.h"
+
+#include <errno.h>
+
+#include "pkt/bytes.h"
+#include "pkt/decode.h"
+#include "pkt/layer.h"
+
+/* The captured bytes of a layer. False if the packet has no such layer. */
+static bool layer_range(const struct mos_packet *p, enum edit_layer layer, uint32_t *from, uint32_t *to)
+{
+	bool tcp = p->decoded == MOS_DECODED_TCP;
+
+	switch (layer) {
+	case EDIT_ETH:
+		*from = 0;
+		*to = p->ip_version ? p->l3 : p->caplen;
+		return *to > 0;
+	case EDIT_IP:
+		*from = p->l3;
+		*to = p->l4;
+		return p->l4 > 0;
+	case EDIT_TCP:
+		*from = p->l4;
+		*to = p->payload < p->caplen ? p->payload : p->caplen;
+		return tcp;
+	case EDIT_PAYLOAD:
+		*from = p->payload;
+		*to = p->payload + p->payload_caplen;
+		return tcp;
+	}
+	return false;
+}
+
+static void packet_decode_again(struct mos_packet *p)
+{
+	uint8_t verdict = p->verdict;
+
+	packet_decode(p);
+	p->verdict = verdict;
+}
+
+int packet_overwrite(struct mos_packet *p, enum edit_layer layer, size_t off, const void *data, size_t len)
+{
+	uint32_t from, to;
+
+	if (!layer_range(p, layer, &from, &to))
+		return -EINVAL;
+	if (off > to - from || len > to - from - off)
+		return -ERANGE;
+	if (len == 0)
+		return 0;
+	memmove(p->data + from + off, data, len);
+	if (layer != EDIT_PAYLOAD)
+		packet_decode_again(p);
+	p->changed = 1;
+	return 0;
+}
+
+static bool has_ip_checksum(const struct mos_packet *p)
+{
+	return p->ip_version == 4 && p->l4 > 0;
+}
+
+int packet_fix_ip_checksum(struct mos_packet *p)
+{
+	if (!has_ip_checksum(p))
+		return -EINVAL;
+	uint8_t *h = p->data + p->l3;
+
+	store_be16(h + 10, 0);
+	store_be16(h + 10, checksum_fold(checksum_add(0, h, p->l4 - p->l3)));
+	p->changed = 1;
+	return 0;
+}
+
+static bool tcp_segment_is_whole(const struct mos_packet *p)
+{
+	return p->payload <= p->caplen && p->payload_caplen == p->payload_len;
+}
+
+/* Header, payload and pseudo-header: RFC 9293 3.1; for IPv6 RFC 8200 8.1. */
+static uint64_t tcp_sum(const struct mos_packet *p)
+{
+	uint32_t len = p->tcp_hlen + p->payload_len;
+	const uint8_t *ip = p->data + p->l3;
+	uint8_t tail[8] = { 0, 0, 0, 0, 0, 0, 0, 6 };
+	uint64_t sum = checksum_add(0, p->data + p->l4, len);
+
+	if (p->ip_version == 4) {
+		sum = checksum_add(sum, ip + 12, 8);
+	} else {
+		sum = checksum_add(sum, ip + 8, 16);
+		sum = checksum_add(sum, p->data + ip6_final_dst(p), 16);
+	}
+	store_be32(tail, len);
+	return checksum_add(sum, tail, sizeof(tail));
+}
+
+int packet_fix_tcp_checksum(struct mos_packet *p)
+{
+	if (p->decoded != MOS_DECODED_TCP)
+		return -EINVAL;
+	if (!tcp_segment_is_whole(p))
+		return -ERANGE;
+	uint8_t *check = p->data + p->l4 + 16;
+
+	store_be16(check, 0);
+	store_be16(check, checksum_fold(tcp_sum(p)));
+	p->changed = 1;
+	return 0;
+}
+
+bool packet_checksums_ok(const struct mos_packet *p)
+{
+	if (has_ip_checksum(p) && checksum_fold(checksum_add(0, p->data + p->l3, p->l4 - p->l3)) != 0)
+		return false;
+	return p->decoded != MOS_DECODED_TCP || !tcp_segment_is_whole(p) || checksum_fold(tcp_sum(p)) == 0;
+}

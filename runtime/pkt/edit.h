@@ -1,0 +1,47 @@
+/*
+ * Changing a frame in place, and its checksums.
+ */
+#ifndef MOS_PKT_EDIT_H
+#define MOS_PKT_EDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mos_ffi.h"
+
+/*
+ * EDIT_ETH is all that stands before the IP header, or the whole frame where there is none; EDIT_IP has the options
+ * and extension headers, EDIT_TCP the options.
+ */
+enum edit_layer { EDIT_ETH, EDIT_IP, EDIT_TCP, EDIT_PAYLOAD };
+
+/*
+ * Write len bytes over the layer's bytes at offset off. The frame keeps its length. Marks the packet changed and, when
+ * a header was written, decodes it again; its verdict stays. Checksums are not touched. data may point into the frame.
+ * -ERANGE if the range leaves the layer's captured bytes, -EINVAL if the packet has no such layer.
+ */
+int packet_overwrite(struct mos_packet *p, enum edit_layer layer, size_t off, const void *data, size_t len);
+
+/* Recompute the IPv4 header checksum, and mark the packet changed. -EINVAL where there is none. */
+int packet_fix_ip_checksum(struct mos_packet *p);
+
+/*
+ * Recompute the TCP checksum over pseudo-header and payload, and mark the packet changed. -ERANGE if the capture cut
+ * payload or options, -EINVAL if it is not TCP.
+ */
+int packet_fix_tcp_checksum(struct mos_packet *p);
+
+/* Are the IPv4 header checksum and the TCP checksum right? A cut payload or no checksum counts as right. */
+bool packet_checksums_ok(const struct mos_packet *p);
+
+/*
+ * RFC 1071 sum of len bytes, to be folded by checksum_fold; starts from sum (0, or a previous result). Of several
+ * pieces all but the last must be of even length.
+ */
+uint64_t checksum_add(uint64_t sum, const void *data, size_t len);
+
+/* The checksum, in host byte order; 0 if the bytes summed hold a right one. */
+uint16_t checksum_fold(uint64_t sum);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * How a frame is taken apart: one decoder per layer. A decoder checks its header's bounds, fills its part of the
+ * packet, moves the cursor past the header and answers which layer comes next. An encapsulation is one more decoder.
+ * Internal to pkt/.
+ */
+#ifndef MOS_PKT_LAYER_H
+#define MOS_PKT_LAYER_H
+
+#include <stdint.h>
+
+#include "mos_ffi.h"
+
+enum layer {
+	LAYER_NONE, /* the walk is over: cursor.result is set */
+	LAYER_ETHERNET,
+	LAYER_VLAN,
+	LAYER_LLC,
+	LAYER_NULL,
+	LAYER_SLL,
+	LAYER_SLL2,
+	LAYER_IP, /* 4 or 6, by its first nibble */
+	LAYER_IP4,
+	LAYER_IP6,
+	LAYER_TCP,
+	LAYER_COUNT
+};
+
+/*
+ * Offsets count from p->data. off <= cap <= end always: what lies between cap and end was on the wire and not captured.
+ */
+struct cursor {
+	struct mos_packet *p;
+	uint32_t off;   /* the next layer's header */
+	uint32_t cap;   /* one past its last captured byte */
+	uint32_t end;   /* one past its last byte on the wire */
+	uint64_t claim; /* where the IP header says that its packet ends, be it beyond the frame */
+	unsigned tags;  /* VLAN tags so far */
+	enum mos_decode result;
+};
+
+static inline const uint8_t *cursor_at(const struct cursor *c)
+{
+	return c->p->data + c->off;
+}
+
+/* Captured bytes from the cursor on. */
+static inline uint32_t cursor_room(const struct cursor *c)
+{
+	return c->cap - c->off;
+}
+
+static inline enum layer layer_stop(struct cursor *c, enum mos_decode result)
+{
+	c->result = result;
+	return LAYER_NONE;
+}
+
+/* The outermost layer of a link type; LAYER_NONE if it is not known. */
+enum layer link_layer(int link);
+
+enum layer ethernet_decode(struct cursor *c);
+enum layer vlan_decode(struct cursor *c);
+enum layer llc_decode(struct cursor *c);
+enum layer null_decode(struct cursor *c);
+enum layer sll_decode(struct cursor *c);
+enum layer sll2_decode(struct cursor *c);
+enum layer ip_decode(struct cursor *c);
+enum layer ip4_decode(struct cursor *c);
+enum layer ip6_decode(struct cursor *c);
+
+/*
+ * Offset of the address that the TCP checksum of a decoded IPv6 packet covers as its destination: the last one of a
+ * routing header that is still under way (RFC 8200 8.1), else the header's.
+ */
+uint32_t ip6_final_dst(const struct mos_packet *p);
+
+/* packet_decode without its shortcut for plain frames: same results. */
+enum mos_decode packet_walk(struct mos_packet *p);
+
+#endif

@@ -1,0 +1,142 @@
+#include "pkt/layer.h"
+
+#include "pkt/bytes.h"
+#include "pkt/decode.h"
+
+enum { VLAN_MAX = 8 };
+
+/* DLT_ values, as pcap_datalink gives them. */
+enum layer link_layer(int link)
+{
+	switch (link) {
+	case 0:   /* BSD null, the writer's byte order */
+	case 108: /* OpenBSD loopback, network byte order */
+		return LAYER_NULL;
+	case 1:
+		return LAYER_ETHERNET;
+	case 12:
+	case 14:
+	case 101:
+		return LAYER_IP;
+	case 113:
+		return LAYER_SLL;
+	case 228:
+		return LAYER_IP4;
+	case 229:
+		return LAYER_IP6;
+	case 276:
+		return LAYER_SLL2;
+	default:
+		return LAYER_NONE;
+	}
+}
+
+bool packet_link_known(int link)
+{
+	return link_layer(link) != LAYER_NONE;
+}
+
+static enum layer ethertype_layer(struct cursor *c, uint16_t type)
+{
+	switch (type) {
+	case 0x0800:
+		return LAYER_IP4;
+	case 0x86dd:
+		return LAYER_IP6;
+	case 0x8100: /* 802.1Q */
+	case 0x88a8: /* 802.1ad */
+	case 0x9100: /* QinQ before there was a standard */
+		return LAYER_VLAN;
+	default:
+		return layer_stop(c, MOS_DECODED_OTHER);
+	}
+}
+
+/* IEEE 802.3 3.2.6: up to 1500 it is a length, and LLC follows. */
+static enum layer type_or_length_layer(struct cursor *c, uint16_t type)
+{
+	return type <= 1500 ? LAYER_LLC : ethertype_layer(c, type);
+}
+
+enum layer ethernet_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 14)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	uint16_t type = load_be16(cursor_at(c) + 12);
+
+	c->off += 14;
+	return type_or_length_layer(c, type);
+}
+
+enum layer vlan_decode(struct cursor *c)
+{
+	if (++c->tags > VLAN_MAX)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (cursor_room(c) < 4)
+		return layer_stop(c, MOS_DECODE_CUT_VLAN);
+	uint16_t type = load_be16(cursor_at(c) + 2);
+
+	c->off += 4;
+	return type_or_length_layer(c, type);
+}
+
+/* RFC 1042: DSAP and SSAP 170, unnumbered information, organisation code 0, then an Ethernet type. */
+enum layer llc_decode(struct cursor *c)
+{
+	static const uint8_t snap[6] = { 0xaa, 0xaa, 0x03, 0, 0, 0 };
+
+	if (cursor_room(c) < 3)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	if (memcmp(cursor_at(c), snap, 3) != 0)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (cursor_room(c) < 8)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	if (memcmp(cursor_at(c), snap, sizeof(snap)) != 0)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	uint16_t type = load_be16(cursor_at(c) + 6);
+
+	c->off += 8;
+	return ethertype_layer(c, type);
+}
+
+/* A protocol family of 4 bytes. The families are small, so a large number is one in the other byte order. */
+enum layer null_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 4)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	uint32_t family = load_be32(cursor_at(c));
+
+	c->off += 4;
+	switch (family > UINT16_MAX ? __builtin_bswap32(family) : family) {
+	case 2:
+		return LAYER_IP4;
+	case 10: /* AF_INET6 of Linux; then NetBSD and OpenBSD, FreeBSD, macOS */
+	case 24:
+	case 28:
+	case 30:
+		return LAYER_IP6;
+	default:
+		return layer_stop(c, MOS_DECODED_OTHER);
+	}
+}
+
+/* Linux cooked: an Ethernet type, or below 1536 a number of Linux's own, of which 4 is 802.2 LLC. */
+static enum layer cooked_layer(struct cursor *c, uint32_t type_at, uint32_t hlen)
+{
+	if (cursor_room(c) < hlen)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	uint16_t type = load_be16(cursor_at(c) + type_at);
+
+	c->off += hlen;
+	return type == 4 ? LAYER_LLC : ethertype_layer(c, type);
+}
+
+enum layer sll_decode(struct cursor *c)
+{
+	return cooked_layer(c, 14, 16);
+}
+
+enum layer sll2_decode(struct cursor *c)
+{
+	return cooked_layer(c, 0, 20);
+}
