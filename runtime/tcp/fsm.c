@@ -99,10 +99,10 @@ uint8_t fsm_got(uint8_t state, enum fsm_got kind)
 const char *fsm_name(uint8_t state)
 {
 	static const char *const names[STATES] = {
-		[TCP_CLOSED] = "closed",           [TCP_LISTEN] = "listen",         [TCP_SYN_SENT] = "syn_sent",
-		[TCP_SYN_RCVD] = "syn_rcvd",       [TCP_ESTABLISHED] = "established", [TCP_FIN_WAIT_1] = "fin_wait_1",
-		[TCP_FIN_WAIT_2] = "fin_wait_2",   [TCP_CLOSE_WAIT] = "close_wait", [TCP_CLOSING] = "closing",
-		[TCP_LAST_ACK] = "last_ack",       [TCP_TIME_WAIT] = "time_wait",
+		[TCP_CLOSED] = "closed",         [TCP_LISTEN] = "listen",           [TCP_SYN_SENT] = "syn_sent",
+		[TCP_SYN_RCVD] = "syn_rcvd",     [TCP_ESTABLISHED] = "established", [TCP_FIN_WAIT_1] = "fin_wait_1",
+		[TCP_FIN_WAIT_2] = "fin_wait_2", [TCP_CLOSE_WAIT] = "close_wait",   [TCP_CLOSING] = "closing",
+		[TCP_LAST_ACK] = "last_ack",     [TCP_TIME_WAIT] = "time_wait",
 	};
 
 	return state < STATES ? names[state] : "?";

@@ -10,11 +10,11 @@
 
 /* A segment, as its sender's state machine sees it. */
 enum fsm_sent {
-	SENT_OTHER,              /* ACK, data */
+	SENT_OTHER, /* ACK, data */
 	SENT_SYN,
 	SENT_SYNACK,
 	SENT_FIN,
-	SENT_FIN_RCVD,           /* acknowledges the peer's FIN, which it must have received */
+	SENT_FIN_RCVD, /* acknowledges the peer's FIN, which it must have received */
 	SENT_RST,
 	SENT_KINDS
 };
@@ -24,10 +24,10 @@ enum fsm_got {
 	GOT_OTHER,
 	GOT_SYN,
 	GOT_SYNACK,
-	GOT_ACK,                 /* acknowledges the receiver's SYN */
-	GOT_FIN,                 /* FIN, everything before it received */
-	GOT_ACKFIN,              /* acknowledges the receiver's FIN */
-	GOT_FIN_ACKFIN,          /* both */
+	GOT_ACK,        /* acknowledges the receiver's SYN */
+	GOT_FIN,        /* FIN, everything before it received */
+	GOT_ACKFIN,     /* acknowledges the receiver's FIN */
+	GOT_FIN_ACKFIN, /* both */
 	GOT_RST,
 	GOT_KINDS
 };

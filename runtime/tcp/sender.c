@@ -8,9 +8,9 @@
 #include "tcp/track.h"
 
 enum {
-	FAR = 1 << 30,           /* an acknowledgement this far ahead of everything sent is noise */
-	WINDOW_SLACK = 65536,    /* the window offered last may not have been captured */
-	STRAYS_MAX = 3           /* so many segments beyond the window in a row are believed: the capture lost the rest */
+	FAR = 1 << 30,        /* an acknowledgement this far ahead of everything sent is noise */
+	WINDOW_SLACK = 65536, /* the window offered last may not have been captured */
+	STRAYS_MAX = 3        /* so many segments beyond the window in a row are believed: the capture lost the rest */
 };
 
 /* RFC 7323 appendix A: almost every segment carries NOP, NOP, TS; anything else is parsed in full. */
@@ -113,8 +113,8 @@ static bool reset_counts(const struct mos_end *e, const struct mos_end *peer, co
  */
 static bool is_keepalive(const struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p)
 {
-	if (p->payload_len > 1 || (p->tcp_flags & (MOS_TH_SYN | MOS_TH_FIN | MOS_TH_RST)) ||
-	    p->seq != end_max(e) - 1 || !(e->flags & MOS_END_BASE))
+	if (p->payload_len > 1 || (p->tcp_flags & (MOS_TH_SYN | MOS_TH_FIN | MOS_TH_RST)) || p->seq != end_max(e) - 1 ||
+	    !(e->flags & MOS_END_BASE))
 		return false;
 	return p->payload_len == 0 || ((peer->flags & MOS_END_ACK) && seq_gt(peer->ack, p->seq));
 }
@@ -211,7 +211,7 @@ static void cut_at_fin(const struct mos_end *e, struct segment *s)
 }
 
 static void note_payload(struct tracker *t, struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p,
-                         struct segment *s)
+			 struct segment *s)
 {
 	uint32_t seq = p->seq + !!(p->tcp_flags & MOS_TH_SYN);
 	int64_t off = end_offset(e, seq);
@@ -291,7 +291,7 @@ static uint8_t state_after(struct mos_end *e, const struct mos_end *peer, const 
 
 /* SYN, payload, FIN and acknowledgement of a segment that its receiver will accept. */
 static void note_segment(struct tracker *t, struct mos_end *e, struct mos_end *peer, const struct mos_packet *p,
-                         struct segment *s)
+			 struct segment *s)
 {
 	if (s->flags & MOS_TH_SYN)
 		note_syn(e, p, s);

@@ -141,8 +141,8 @@ static void lose(struct stream *s, struct stream_write *w, uint64_t n)
 }
 
 /*
- * Remember [from, to) as a gap. Where the list is full or cannot grow, the oldest gap and all below it go; that leaves a
- * free place in the list.
+ * Remember [from, to) as a gap. Where the list is full or cannot grow, the oldest gap and all below it go; that leaves
+ * a free place in the list.
  */
 static void add_gap(struct stream *s, struct slab *slab, uint64_t from, uint64_t to)
 {
@@ -173,8 +173,8 @@ static bool overlay(const struct stream *s, uint8_t *at, const uint8_t *data, si
 }
 
 /*
- * Put bytes at [from, to), for which there is room. What `set` contains there is known to be there (present) or known to be
- * absent; the rest is the opposite. Returns how many were absent.
+ * Put bytes at [from, to), for which there is memory. What lies in `set` is there already (present) or is what is not;
+ * the rest is the opposite. Returns how many were not there.
  */
 static uint64_t place(const struct stream *s, uint64_t from, uint64_t to, const uint8_t *data, const struct ranges *set,
 		      bool present, bool *conflict)
@@ -202,7 +202,7 @@ static uint64_t place(const struct stream *s, uint64_t from, uint64_t to, const 
 	return absent;
 }
 
-/* Bytes of [base, cont), seen before or late for a gap. */
+/* Bytes of [base, cont): seen before, or late for a gap. Nothing goes for them. */
 static void write_old(struct stream *s, struct slab *slab, uint64_t from, uint64_t end, const uint8_t *data,
 		      struct stream_write *w)
 {

@@ -1,30 +1,30 @@
 /*
- * The bytes that one end received, in order: a linear buffer over a window of stream offsets, with out-of-order bytes in
- * their place and a set of runs that says which are there.
+ * The bytes that one end received, in order: a linear buffer over a window of stream offsets, with out-of-order bytes
+ * in their place and a set of runs that says which are there.
  *
  *      base            cont                     max         base + limit
  *       |---------------|-----[####]----[##]-----|- - - - - - - -|
  *        history, whole   holes and early bytes
  *        but for gaps
  *
- * Offsets are uint64_t, 0 is the first byte after the SYN. Bytes are contiguous in memory, so that a view needs no copy.
- * Capacity grows by doubling up to limit. Nothing is lost in silence: what a write cannot keep it reports.
+ * Offsets are uint64_t, 0 is the first byte after the SYN. Bytes are contiguous in memory, so that a view needs no
+ * copy. Capacity grows by doubling up to limit. Nothing is lost in silence: what a write cannot keep it reports.
  *
  * Everything kept lies in a window of limit offsets from base. base rises, and the oldest bytes go, only when
- * - in-order bytes need the room: the window follows them, over read and unread bytes alike (stream_excess tells before);
+ * - in-order bytes need the room: the window follows them, over read and unread bytes alike (stream_excess tells);
  * - early bytes need it: over bytes already read, never over others;
- * - memory cannot grow: over bytes already read, so that half of it is free for what comes;
+ * - bytes have to move in memory: over bytes already read, so that half of it is free for what comes;
  * - a gap is declared that the window cannot span, or the limit is lowered.
- * Between those, history stays. When half the memory cannot be freed that way because a reader lags, it grows to twice
- * the limit, still holding no more than limit bytes: moving bytes costs a copied byte per byte appended, whoever lags.
+ * Between those, history stays. When half the memory cannot be freed because a reader lags, it grows to twice the
+ * limit, still holding no more than limit bytes: so moving costs about one byte per byte appended, whoever lags.
  *
  * A gap is a range below cont that nobody waits for any longer. Its bytes may still come while it is above base: they
- * are stored, the gap shrinks, and they count as added, not as grown; a reader whose cursor has passed does not see them.
- * base never comes to rest inside a gap: when it rises into one it moves on to its end.
+ * are stored, the gap shrinks, and they count as added, not as grown; a reader whose cursor has passed does not see
+ * them. base never comes to rest inside a gap: when it rises into one it moves on to its end.
  *
- * When memory is out, in-order bytes that find no room become a gap: cont goes on, so that the stream does not wedge, and
- * what is there already stays. Early bytes that find none are dropped. Where a gap cannot be remembered, the bytes
- * below it go instead, oldest first, so that a reader finds one larger gap there. The next write tries again.
+ * When memory is out, in-order bytes that find no room become a gap: cont goes on, so that the stream does not wedge,
+ * and unread bytes stay. Early bytes that find none are dropped. Where a gap cannot be remembered, the bytes below it
+ * go instead, oldest first, so that a reader finds one larger gap there. The next write tries again.
  */
 #ifndef MOS_TCP_STREAM_H
 #define MOS_TCP_STREAM_H
@@ -59,9 +59,9 @@ struct stream {
 	struct ranges holes; /* declared gaps in [base, cont) */
 };
 
-/* What a write did. len = added + dropped + bytes that were there before. */
+/* What a write did: len = added + dropped + bytes that were there before. */
 struct stream_write {
-	uint64_t grown;   /* bytes by which cont advanced */
+	uint64_t grown;   /* bytes by which cont advanced, kept or not */
 	uint64_t added;   /* bytes that were not there before */
 	uint64_t dropped; /* bytes that could not be kept: below base, beyond the limit, or for want of memory */
 	bool conflict;    /* an overlap with other bytes; the policy decided */
@@ -78,9 +78,9 @@ void stream_fini(struct stream *s, struct slab *slab);
 void stream_resize(struct stream *s, struct slab *slab, size_t limit);
 
 /*
- * Would a write of [off, off + len) overwrite bytes at or above keep (the lowest unread offset)? Returns how many unread
- * bytes would go; 0 when there is room. The write's own bytes do not count: see stream_write.dropped. The same question
- * before stream_skip: ask with the range from cont to its `to`.
+ * Would a write of [off, off + len) overwrite bytes at or above keep (the lowest unread offset)? Returns how many
+ * unread bytes would go; 0 when there is room. The write's own bytes do not count: see stream_write.dropped. The same
+ * question before stream_skip: ask with the range from cont to its `to`.
  */
 size_t stream_excess(const struct stream *s, uint64_t off, size_t len, uint64_t keep);
 
@@ -90,8 +90,8 @@ struct stream_write stream_merge(struct stream *s, struct slab *slab, uint64_t o
 
 /*
  * Write len bytes at offset off. In-order bytes always fit: the oldest bytes, read or not, make room (keep tells where
- * unread bytes start, so that the oldest read ones go first; UINT64_MAX: nobody reads). More than limit of them at once
- * leave the last limit. Early bytes beyond base + limit are dropped.
+ * unread bytes start, so that the oldest read ones go first; UINT64_MAX: nobody reads). Of more than limit of them at
+ * once the last limit stay. Early bytes beyond base + limit are dropped.
  * Bytes that are still there, early ones too, are compared: a difference is a conflict, STREAM_LAST overwrites,
  * STREAM_FIRST keeps what came first.
  */
@@ -109,24 +109,23 @@ static inline struct stream_write stream_write(struct stream *s, struct slab *sl
 
 /*
  * Give up waiting for the hole at cont: everything up to `to` that is not there is a gap. Advances cont to `to`, or to
- * the end of the early run that contains or begins at it. Returns the number of bytes missing. Nothing happens when `to` is not above
- * cont. A gap costs neither memory nor time by its length; one that leaves no room for them within limit takes
- * the bytes below it along, and early ones (counted in lost).
+ * the end of the early run that contains or begins at it. Returns the number of bytes missing. Nothing happens when
+ * `to` is not above cont. A gap's length costs neither memory nor time; one that the window cannot span takes along the
+ * bytes below it, early ones too (counted in lost).
  */
 uint64_t stream_skip(struct stream *s, struct slab *slab, uint64_t to);
 
 /*
  * Copy up to len bytes from offset off into buf, early bytes included, as far as the first gap or hole. Nothing is
- * consumed.
- * Returns the bytes copied (0: off is max, the end of what is there); -ENODATA if off lies in a hole or gap or was never
- * received; -ERANGE if it is below base.
+ * consumed. Returns the bytes copied (0: off is max, the end of what is there); -ENODATA if off lies in a hole or gap
+ * or was never received; -ERANGE if it is below base.
  */
 ssize_t stream_ppeek(const struct stream *s, uint64_t off, void *buf, size_t len);
 
 /*
- * The contiguous bytes at off without a copy: *len of them, at the address returned, valid until the next write.
- * Stops at cont, at a gap. NULL with *len 0 when there are none; *gap is then the number of bytes to skip when off lies in a gap or
- * below base, else 0.
+ * The contiguous bytes at off without a copy: *len of them, at the address returned, valid until the next write. Stops
+ * at cont, at a gap. NULL with *len 0 when there are none; *gap is then the number of bytes to skip when off lies in a
+ * gap or below base, else 0.
  */
 const uint8_t *stream_view(const struct stream *s, uint64_t off, size_t *len, uint64_t *gap);
 

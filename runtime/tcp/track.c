@@ -118,7 +118,7 @@ bool track_reuses(struct mos_conn *c, const struct mos_packet *p)
 }
 
 struct stream *track_stream_make(struct tracker *t, struct mos_conn *c, int side, size_t limit, int policy,
-                                 uint64_t start)
+				 uint64_t start)
 {
 	struct stream *s = track_stream(t, c, side);
 

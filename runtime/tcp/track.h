@@ -30,19 +30,19 @@ void track_fini(struct tracker *t);
 
 /* What one packet means: worked out by the sender's update, handed on to the receiver's and to delivery. */
 struct segment {
-	int side;           /* the sender: MOS_SIDE_CLI or MOS_SIDE_SVR */
-	uint32_t ack;       /* acknowledgement number, where flags say so */
-	uint8_t flags;      /* TCP flags */
-	uint8_t error;      /* enum mos_error_reason: why ERROR is raised at the receiver's side */
-	bool rexmit;        /* repeats a byte, SYN or FIN */
-	bool keepalive;     /* a probe: one byte or none, below what was acknowledged */
-	bool ignored;       /* the receiver will not accept it: no state and no bytes follow */
-	bool out_of_order;  /* starts beyond the highest byte seen */
-	bool paws;          /* ignored for an old timestamp */
-	uint64_t off;       /* stream offset of its first byte that counts */
-	uint32_t skip;      /* leading payload bytes below offset 0 */
-	uint32_t len;       /* payload bytes that count for the stream, skip excluded */
-	uint32_t beyond;    /* payload bytes past the FIN, not counted in len */
+	int side;          /* the sender: MOS_SIDE_CLI or MOS_SIDE_SVR */
+	uint32_t ack;      /* acknowledgement number, where flags say so */
+	uint8_t flags;     /* TCP flags */
+	uint8_t error;     /* enum mos_error_reason: why ERROR is raised at the receiver's side */
+	bool rexmit;       /* repeats a byte, SYN or FIN */
+	bool keepalive;    /* a probe: one byte or none, below what was acknowledged */
+	bool ignored;      /* the receiver will not accept it: no state and no bytes follow */
+	bool out_of_order; /* starts beyond the highest byte seen */
+	bool paws;         /* ignored for an old timestamp */
+	uint64_t off;      /* stream offset of its first byte that counts */
+	uint32_t skip;     /* leading payload bytes below offset 0 */
+	uint32_t len;      /* payload bytes that count for the stream, skip excluded */
+	uint32_t beyond;   /* payload bytes past the FIN, not counted in len */
 };
 
 /*
@@ -85,7 +85,7 @@ static inline struct stream *track_stream(const struct tracker *t, const struct 
  * The same, made if there is none yet: it starts at offset start and holds up to limit bytes. NULL when the pool is empty.
  */
 struct stream *track_stream_make(struct tracker *t, struct mos_conn *c, int side, size_t limit, int policy,
-                                 uint64_t start);
+				 uint64_t start);
 
 /* Drop what `side` has buffered. */
 void track_stream_drop(struct tracker *t, struct mos_conn *c, int side);

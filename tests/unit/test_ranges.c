@@ -30,8 +30,8 @@ static void set_text(const struct ranges *r, char *out, size_t size)
 
 	out[0] = '\0';
 	for (uint32_t i = 0; i < r->n && n < size; i++)
-		n += (size_t)snprintf(out + n, size - n, "%s%llu-%llu", i ? " " : "",
-				      (unsigned long long)r->v[i].from, (unsigned long long)r->v[i].to);
+		n += (size_t)snprintf(out + n, size - n, "%s%llu-%llu", i ? " " : "", (unsigned long long)r->v[i].from,
+				      (unsigned long long)r->v[i].to);
 }
 
 static int64_t apply(struct ranges *r, enum op op, uint64_t from, uint64_t to, uint32_t max)
@@ -67,14 +67,9 @@ static void run_steps(const struct step *steps, size_t n, uint32_t max)
 static void runs_that_touch_or_overlap_become_one(void **state)
 {
 	static const struct step steps[] = {
-		{ ADD, 10, 20, 10, "10-20" },
-		{ ADD, 20, 30, 10, "10-30" },
-		{ ADD, 5, 10, 5, "5-30" },
-		{ ADD, 40, 50, 10, "5-30 40-50" },
-		{ ADD, 31, 39, 8, "5-30 31-39 40-50" },
-		{ ADD, 25, 45, 2, "5-50" },
-		{ ADD, 0, 2, 2, "0-2 5-50" },
-		{ ADD, 0, 100, 53, "0-100" },
+		{ ADD, 10, 20, 10, "10-20" },      { ADD, 20, 30, 10, "10-30" },           { ADD, 5, 10, 5, "5-30" },
+		{ ADD, 40, 50, 10, "5-30 40-50" }, { ADD, 31, 39, 8, "5-30 31-39 40-50" }, { ADD, 25, 45, 2, "5-50" },
+		{ ADD, 0, 2, 2, "0-2 5-50" },      { ADD, 0, 100, 53, "0-100" },
 	};
 
 	(void)state;
@@ -84,12 +79,8 @@ static void runs_that_touch_or_overlap_become_one(void **state)
 static void bytes_already_there_are_not_counted_again(void **state)
 {
 	static const struct step steps[] = {
-		{ ADD, 10, 20, 10, "10-20" },
-		{ ADD, 10, 20, 0, "10-20" },
-		{ ADD, 12, 15, 0, "10-20" },
-		{ ADD, 8, 12, 2, "8-20" },
-		{ ADD, 18, 22, 2, "8-22" },
-		{ ADD, 30, 30, 0, "8-22" },
+		{ ADD, 10, 20, 10, "10-20" }, { ADD, 10, 20, 0, "10-20" }, { ADD, 12, 15, 0, "10-20" },
+		{ ADD, 8, 12, 2, "8-20" },    { ADD, 18, 22, 2, "8-22" },  { ADD, 30, 30, 0, "8-22" },
 		{ ADD, 40, 35, 0, "8-22" },
 	};
 

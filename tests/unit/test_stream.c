@@ -1,5 +1,5 @@
 /*
- * The byte stream. Tables show what is kept as "base:bytes": '-' is a gap, '|' is cont, '.' a hole that is still awaited.
+ * The byte stream. Tables show what is kept as "base:bytes": '-' is a gap, '|' is cont, '.' a hole still awaited.
  * "2:cd-f|..ij" has cd at 2, a gap at 4, f at 5, cont at 6, and early bytes ij at 8.
  */
 #include <errno.h>
@@ -75,12 +75,12 @@ enum op { WRITE, SKIP, RESIZE };
 
 struct step {
 	enum op op;
-	uint64_t off;     /* WRITE: where; SKIP: up to where; RESIZE: the limit */
-	const char *text; /* WRITE */
-	uint64_t keep;    /* WRITE */
-	const char *kept; /* afterwards */
+	uint64_t off;          /* WRITE: where; SKIP: up to where; RESIZE: the limit */
+	const char *text;      /* WRITE */
+	uint64_t keep;         /* WRITE */
+	const char *kept;      /* afterwards */
 	struct stream_write w; /* WRITE: what it reports; SKIP: .dropped is what was missing */
-	size_t excess;    /* WRITE: unread bytes that go, as told beforehand */
+	size_t excess;         /* WRITE: unread bytes that go, as told beforehand */
 };
 
 static void run_step(struct stream *s, const struct step *t)
@@ -296,6 +296,24 @@ static void a_stream_may_begin_late(void **state)
 	assert_int_equal(w.grown, 2);
 	stream_text(&s, text, sizeof(text));
 	assert_string_equal(text, "5000000000:bc|");
+	end(&s);
+}
+
+static void a_limit_beyond_all_memory_is_no_trouble(void **state)
+{
+	static const struct step steps[] = {
+		{ WRITE, 12, "cd", UNREAD, "10:|..cd", { 0, 2, 0, false }, 0 },
+		{ RESIZE, SIZE_MAX - 1, .kept = "10:|..cd" },
+		{ WRITE, 10, "ab", UNREAD, "10:abcd|", { 4, 2, 0, false }, 0 },
+		{ WRITE, 15, "f", UNREAD, "10:abcd|.f", { 0, 1, 0, false }, 0 },
+	};
+	struct stream s;
+
+	(void)state;
+	slab_init(&slab, 0);
+	stream_init(&s, SIZE_MAX, STREAM_FIRST, 10);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		run_step(&s, &steps[i]);
 	end(&s);
 }
 
@@ -721,8 +739,8 @@ static void model_raise_base(uint64_t to)
 }
 
 /*
- * The lowest base that a write allows, and the highest: where memory moves, read bytes may go, but never more than leave
- * half of it in use. exact: memory never was short.
+ * The lowest base that a write allows, and the highest: where bytes move in memory, read ones may go, but never more
+ * than leave half of it in use. exact: memory never was short.
  */
 static void assert_base_follows_the_rules(const struct stream *s, uint64_t low, uint64_t read, bool exact)
 {
@@ -844,9 +862,10 @@ static void random_resize(struct stream *s)
 	model.limit = limit;
 	if (model.max - model.base > limit)
 		model_raise_base(beyond_gap(smaller(model.cont, model.max - limit)));
-	for (; model.max - model.base > limit || (model.max > model.cont && !*there(model.max - 1)); model.max--) {
-		model.lost += *there(model.max - 1);
-		*there(model.max - 1) = false;
+	while (model.max - model.base > limit || (model.max > model.cont && !*there(model.max - 1))) {
+		model.max--;
+		model.lost += *there(model.max);
+		*there(model.max) = false;
 	}
 	stream_resize(s, &slab, limit);
 	assert_int_equal(s->base, model.base);
@@ -992,6 +1011,7 @@ int main(void)
 		cmocka_unit_test(early_bytes_under_a_long_write_still_win_if_they_came_first),
 		cmocka_unit_test(early_bytes_displace_read_bytes_but_never_unread_ones),
 		cmocka_unit_test(one_byte_is_a_limit_too),
+		cmocka_unit_test(a_limit_beyond_all_memory_is_no_trouble),
 		cmocka_unit_test(bytes_below_base_are_stale_and_not_lost),
 		cmocka_unit_test(a_stream_may_begin_late),
 		cmocka_unit_test(a_skipped_hole_becomes_a_gap_and_the_stream_goes_on),
