@@ -24,11 +24,7 @@ enum {
 };
 
 /* Where events are raised: after the sender's update, after the receiver's, or outside both. Unsigned. */
-enum mtcp_hook_point {
-	MOS_NULL = 1u << 29,
-	MOS_HK_RCV = 1u << 30,
-	MOS_HK_SND = 1u << 31
-};
+enum mtcp_hook_point { MOS_NULL = 1u << 29, MOS_HK_RCV = 1u << 30, MOS_HK_SND = 1u << 31 };
 
 /* States of one end as RFC 9293 3.3.2 names them, seen from the middle. */
 enum tcpstate {
@@ -46,11 +42,7 @@ enum tcpstate {
 };
 
 /* Whose bytes count where two segments overlap: those that came first, or those that came last. */
-enum {
-	MOS_OVERLAP_POLICY_FIRST = 0,
-	MOS_OVERLAP_POLICY_LAST,
-	MOS_OVERLAP_CNT
-};
+enum { MOS_OVERLAP_POLICY_FIRST = 0, MOS_OVERLAP_POLICY_LAST, MOS_OVERLAP_CNT };
 
 /* TCP flags as in the header (RFC 9293 3.1). */
 enum {
@@ -169,8 +161,8 @@ struct mos_end {
 	uint16_t flags;
 	uint16_t mss; /* of its SYN; 0: none */
 	uint8_t wscale;
-	uint8_t state; /* enum tcpstate */
-	uint16_t strays;     /* segments beyond its peer's window in a row */
+	uint8_t state;   /* enum tcpstate */
+	uint16_t strays; /* segments beyond its peer's window in a row */
 };
 
 /* Why a connection ended; MOS_END_REASON answers one of these, Lua the name. */
@@ -201,12 +193,12 @@ enum mos_error_reason {
 enum {
 	MOS_CONN_MIDSTREAM = 1 << 0, /* picked up without a SYN */
 	MOS_CONN_ROLE_GUESSED = 1 << 1,
-	MOS_CONN_CLOSED = 1 << 2, /* over, the record lingers */
-	MOS_CONN_ENDING = 1 << 3, /* CONN_END is being raised */
-	MOS_CONN_LIVE = 1 << 4,   /* the record is in use */
-	MOS_CONN_REC = 1 << 5,    /* its script record has been zeroed */
-	MOS_CONN_STOPPED = 1 << 6,      /* both sides stopped */
-	MOS_CONN_NOBUF = 1 << 7         /* its client buffers nothing; shifted left by one: its server */
+	MOS_CONN_CLOSED = 1 << 2,  /* over, the record lingers */
+	MOS_CONN_ENDING = 1 << 3,  /* CONN_END is being raised */
+	MOS_CONN_LIVE = 1 << 4,    /* the record is in use */
+	MOS_CONN_REC = 1 << 5,     /* its script record has been zeroed */
+	MOS_CONN_STOPPED = 1 << 6, /* both sides stopped */
+	MOS_CONN_NOBUF = 1 << 7    /* its client buffers nothing; shifted left by one: its server */
 };
 
 /*
@@ -240,13 +232,13 @@ struct mos_conn {
 	uint64_t missed[2]; /* bytes sent by side that were never seen and are given up: gaps */
 };
 
-/* An active monitoring socket: one connection as one passive socket sees it. The number is its index. */
+/* An active monitoring socket: one connection as one passive socket sees it. Its number is 64 + its index. */
 struct mos_sock {
-	uint32_t conn;    /* index of the connection; 0: free */
+	uint32_t conn;    /* index of the connection, where MOS_SOCK_LIVE is set */
 	uint16_t passive; /* index of the passive socket that accepted it */
 	uint16_t flags;
 	uint32_t set;  /* handler set */
-	uint32_t next; /* next socket of the connection, in order of creation; free list */
+	uint32_t next; /* next socket of the connection, in order of creation; 0: the last */
 	void *uctx;
 	uint64_t cursor[2]; /* next byte to peek, per receiving side */
 };
@@ -285,16 +277,26 @@ struct mos_ctx {
 
 /*
  * What bindings/mos calls. None of these runs Lua: what raises an event is queued until the handler returns. sock is a
- * socket's number, side MOS_SIDE_CLI or MOS_SIDE_SVR, conn a connection's index. Negative numbers are -errno.
+ * socket's number, side MOS_SIDE_CLI or MOS_SIDE_SVR, conn a handle of a connection that is alive. Negative numbers
+ * are -errno.
  */
 
 /*
- * The call into Lua that is running, as bindings/mos needs it besides struct mos_ctx. C fills it before each call, at an
- * address that does not change.
+ * A connection as one monitor's handlers know it, in 64 bits that no other connection has had: its index from bit 0
+ * on, the number of the passive socket, a free bit (bindings/mos keeps a side there), the low bits of its generation.
+ * Lua has it as a pointer to one of these, which is never followed: a pointer is a value that compiled code need not
+ * store.
+ */
+struct mos_handle;
+struct mos_end_handle;
+enum { MOS_HANDLE_PASSIVE = 27, MOS_HANDLE_SIDE = 33, MOS_HANDLE_GEN = 34 };
+
+/*
+ * The call into Lua that is running, as bindings/mos needs it besides struct mos_ctx. C fills it before each call, at
+ * an address that does not change.
  */
 struct mos_call {
-	uint32_t conn;   /* index of ctx->conn; 0: there is none */
-	uint32_t gen;    /* its generation */
+	uint64_t conn;   /* handle of ctx->conn; 0: there is none */
 	uint32_t no_pkt; /* 1 where ctx->pkt is NULL, else 0 */
 };
 
@@ -328,8 +330,8 @@ int64_t mos_ffi_event_index(uint64_t event);
 uint32_t mos_ffi_event_hooks(uint64_t event);
 
 /*
- * Define an event below parent. filter is a C function (filter_t), or NULL: then the script's own where lua is not 0, else
- * only mos_ffi_event_raise raises it. 0 on failure, with errno set.
+ * Define an event below parent. filter is a C function (filter_t), or NULL: then the script's own where lua is not 0,
+ * else only mos_ffi_event_raise raises it. 0 on failure, with errno set.
  */
 uint64_t mos_ffi_event_define(uint64_t parent, void *filter, int lua, const char *name, const char *meaning);
 
@@ -362,6 +364,16 @@ void mos_ffi_watch_ends(struct mos_ctx *ctx);
 /* Size of the script's record per connection; once, before the first packet. */
 int mos_ffi_set_record(struct mos_ctx *ctx, uint32_t size);
 
+/* The number of its active socket. */
+int mos_ffi_conn_sock(struct mos_ctx *ctx, uint64_t conn);
+
+/* Distinct payload bytes that side sent, and bytes of it that never passed here. */
+uint64_t mos_ffi_conn_bytes(struct mos_ctx *ctx, uint64_t conn, int side);
+uint64_t mos_ffi_conn_missed(struct mos_ctx *ctx, uint64_t conn, int side);
+
+/* An address as text into buf, 46 bytes at least. Returns its length. */
+size_t mos_ffi_conn_addr(struct mos_ctx *ctx, uint64_t conn, int side, char *buf);
+
 /* What mos_ffi_read answers besides the bytes. */
 struct mos_view {
 	size_t len;   /* bytes there */
@@ -369,25 +381,27 @@ struct mos_view {
 };
 
 /*
- * Up to max unread bytes in order, where they lie; the socket's cursor moves behind them. Valid until the handler returns.
- * NULL when there are none.
+ * Up to max unread bytes in order, where they lie; the monitor's cursor moves behind them. Valid until the handler
+ * returns. NULL when there are none.
  */
-const uint8_t *mos_ffi_read(struct mos_ctx *ctx, int sock, int side, size_t max, struct mos_view *v);
+const uint8_t *mos_ffi_read(struct mos_ctx *ctx, uint64_t conn, int side, size_t max, struct mos_view *v);
 
-/* Copy up to len bytes from stream offset off, early ones included; the cursor stays. -ENODATA if that byte is absent. */
-int64_t mos_ffi_ppeek(struct mos_ctx *ctx, int sock, int side, uint64_t off, void *buf, size_t len);
+/*
+ * Copy up to len bytes from stream offset off, early ones included; the cursor stays. -ENODATA if that byte is absent.
+ */
+int64_t mos_ffi_ppeek(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off, void *buf, size_t len);
 
 /* Unread bytes in order; 0 at a gap. */
-size_t mos_ffi_available(struct mos_ctx *ctx, int sock, int side);
+size_t mos_ffi_available(struct mos_ctx *ctx, uint64_t conn, int side);
 
 /* Are the next unread bytes these? */
-int mos_ffi_starts_with(struct mos_ctx *ctx, int sock, int side, const char *text, size_t len);
+int mos_ffi_starts_with(struct mos_ctx *ctx, uint64_t conn, int side, const char *text, size_t len);
 
 /* Stream offset of the first occurrence of text in the unread bytes; -ENOENT if there is none. */
-int64_t mos_ffi_find(struct mos_ctx *ctx, int sock, int side, const char *text, size_t len);
+int64_t mos_ffi_find(struct mos_ctx *ctx, uint64_t conn, int side, const char *text, size_t len);
 
 /* The same in the bytes in order from offset from on, read or not. */
-int64_t mos_ffi_find_from(struct mos_ctx *ctx, uint32_t conn, int side, const char *text, size_t len, uint64_t from);
+int64_t mos_ffi_find_from(struct mos_ctx *ctx, uint64_t conn, int side, const char *text, size_t len, uint64_t from);
 
 /* A run of bytes that are there: [from, to). */
 struct mos_run {
@@ -395,17 +409,10 @@ struct mos_run {
 };
 
 /* Fill out[0..n) with the runs that are buffered, in order; returns how many. -ENODATA: no buffer. */
-int64_t mos_ffi_runs(struct mos_ctx *ctx, int sock, int side, struct mos_run *out, size_t n);
+int64_t mos_ffi_runs(struct mos_ctx *ctx, uint64_t conn, int side, struct mos_run *out, size_t n);
 
-/* No more events of side, or of both (MOS_SIDE_BOTH), for this socket. */
-int mos_ffi_stop(struct mos_ctx *ctx, int sock, int side);
-
-/* Distinct payload bytes that side sent, and bytes of it that never passed here. */
-uint64_t mos_ffi_conn_bytes(struct mos_ctx *ctx, uint32_t conn, int side);
-uint64_t mos_ffi_conn_missed(struct mos_ctx *ctx, uint32_t conn, int side);
-
-/* An address as text into buf, 46 bytes at least. Returns its length. */
-size_t mos_ffi_conn_addr(struct mos_ctx *ctx, uint32_t conn, int side, char *buf);
+/* No more events of side, or of both (MOS_SIDE_BOTH), for this monitor. */
+int mos_ffi_stop(struct mos_ctx *ctx, uint64_t conn, int side);
 
 /* The source (0) or destination (1) address of the packet in dispatch; 0 if it is not IP. */
 size_t mos_ffi_packet_addr(struct mos_ctx *ctx, int which, char *buf);

@@ -1,0 +1,170 @@
+#include "api/filter.h"
+
+#include <ctype.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SNAPLEN = 262144,
+	LINKS = 16,
+	LINKTYPE_RAW = 101 /* what DLT_RAW is called in files */
+};
+
+/* The expression for one link type. */
+struct link_program {
+	bool tried;
+	bool ok;
+	uint16_t link;
+	struct bpf_program code;
+};
+
+struct pkt_filter {
+	char *text;
+	bool inner; /* from the IP header on, as long as there is one */
+	struct link_program ip;
+	struct link_program links[LINKS];
+};
+
+static void program_compile(struct link_program *p, uint16_t link, const char *text, char *why, size_t len)
+{
+	int dlt = link == LINKTYPE_RAW ? DLT_RAW : link;
+	pcap_t *pcap = pcap_open_dead(dlt, SNAPLEN);
+
+	p->tried = true;
+	p->link = link;
+	p->ok = pcap && pcap_compile(pcap, &p->code, text, 1, PCAP_NETMASK_UNKNOWN) == 0;
+	if (!p->ok)
+		snprintf(why, len, "%s", pcap ? pcap_geterr(pcap) : "out of memory");
+	if (pcap)
+		pcap_close(pcap);
+}
+
+static void program_free(struct link_program *p)
+{
+	if (p->ok)
+		pcap_freecode(&p->code);
+	*p = (struct link_program){ 0 };
+}
+
+/* Words that compile for raw IP, into a condition that is never true or looks at the wrong bytes. */
+static bool is_link_word(const char *word, size_t len)
+{
+	static const char *const words[] = { "ether", "link", "fddi",   "tr",     "wlan",    "ppp",  "slip",
+					     "arp",   "rarp", "aarp",   "atalk",  "decnet",  "lat",  "moprc",
+					     "mopdl", "sca",  "stp",    "ipx",    "netbeui", "iso",  "clnp",
+					     "esis",  "isis", "l1",     "l2",     "iih",     "lsp",  "snp",
+					     "csnp",  "psnp", "pppoed", "pppoes", "vlan",    "mpls", "llc" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strlen(words[i]) == len && strncasecmp(word, words[i], len) == 0)
+			return true;
+	return false;
+}
+
+static bool names_link_layer(const char *text)
+{
+	while (*text) {
+		size_t n = 0;
+
+		while (isalnum((unsigned char)text[n]) || text[n] == '_' || text[n] == '.')
+			n++;
+		if (is_link_word(text, n))
+			return true;
+		text += n ? n : 1;
+	}
+	return false;
+}
+
+/* Is there a link type for which the expression means something? Ethernet's objection is the one to report. */
+static bool is_frame_filter(const char *text, char *why, size_t len)
+{
+	static const uint16_t links[] = { DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW, DLT_NULL };
+	bool ok = false;
+
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]) && !ok; i++) {
+		struct link_program p = { 0 };
+		char other[PCAP_ERRBUF_SIZE];
+
+		program_compile(&p, links[i], text, i ? other : why, i ? sizeof(other) : len);
+		ok = p.ok;
+		program_free(&p);
+	}
+	return ok;
+}
+
+static bool compile(struct pkt_filter *f, enum filter_scope scope, char *why, size_t len)
+{
+	if (scope == FILTER_INNER && !names_link_layer(f->text)) {
+		program_compile(&f->ip, DLT_RAW, f->text, why, len);
+		f->inner = f->ip.ok;
+	}
+	return f->inner || is_frame_filter(f->text, why, len);
+}
+
+/* libpcap says first that it cannot parse, then why. */
+static const char *reason(const char *why)
+{
+	const char *last = strstr(why, "filter expression: ");
+
+	return last ? last + strlen("filter expression: ") : why;
+}
+
+struct pkt_filter *filter_compile(const char *expr, enum filter_scope scope, char *err, size_t errlen)
+{
+	struct pkt_filter *f = calloc(1, sizeof(*f));
+	char why[PCAP_ERRBUF_SIZE] = "out of memory";
+
+	if (f && (f->text = strdup(expr)) && compile(f, scope, why, sizeof(why)))
+		return f;
+	snprintf(err, errlen, "filter \"%s\": %s", expr, reason(why));
+	filter_free(f);
+	return NULL;
+}
+
+void filter_free(struct pkt_filter *f)
+{
+	if (!f)
+		return;
+	program_free(&f->ip);
+	for (unsigned i = 0; i < LINKS; i++)
+		program_free(&f->links[i]);
+	free(f->text);
+	free(f);
+}
+
+const char *filter_text(const struct pkt_filter *f)
+{
+	return f->text;
+}
+
+/* NULL when the input has more link types than LINKS: compiling for every packet would let a capture stall the run. */
+static const struct link_program *program_for(struct pkt_filter *f, uint16_t link)
+{
+	char why[PCAP_ERRBUF_SIZE];
+
+	for (unsigned i = 0; i < LINKS; i++) {
+		if (!f->links[i].tried)
+			program_compile(&f->links[i], link, f->text, why, sizeof(why));
+		if (f->links[i].link == link)
+			return &f->links[i];
+	}
+	return NULL;
+}
+
+static bool program_match(const struct link_program *prog, const struct mos_packet *p, uint32_t from)
+{
+	struct pcap_pkthdr h = { .caplen = p->caplen - from, .len = p->len > from ? p->len - from : 0 };
+
+	return prog && prog->ok && pcap_offline_filter(&prog->code, &h, p->data + from) != 0;
+}
+
+bool filter_match(struct pkt_filter *f, const struct mos_packet *p)
+{
+	if (!f)
+		return true;
+	if (f->inner && p->ip_version && p->l3 < p->caplen)
+		return program_match(&f->ip, p, p->l3);
+	return program_match(program_for(f, p->link), p, 0);
+}

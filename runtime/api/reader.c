@@ -1,0 +1,188 @@
+#include "api/reader.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A socket's place in one side's bytes. */
+struct place {
+	struct mos_sock *sock;
+	const struct mos_conn *conn;
+	const struct stream *stream; /* NULL: nothing is buffered */
+	int side;
+};
+
+static int place_find(struct worker *w, int sock, int side, struct place *at)
+{
+	struct mos_sock *s = dispatch_sock(&w->d, sock);
+
+	if (!s || (s->flags & MOS_SOCK_CLOSED))
+		return !s && dispatch_passive_at(&w->d, sock) ? -ENOTSOCK : -EBADF;
+	if (side != MOS_SIDE_CLI && side != MOS_SIDE_SVR)
+		return -EINVAL;
+	at->sock = s;
+	at->conn = worker_conn(w, s->conn);
+	at->stream = track_stream(&w->tcp, at->conn, side);
+	at->side = side;
+	return 0;
+}
+
+/* The same, by someone who is going to look at unread bytes. */
+static int place_read(struct worker *w, int sock, int side, struct place *at)
+{
+	int err = place_find(w, sock, side, at);
+
+	if (!err)
+		at->sock->flags |= (uint16_t)(MOS_SOCK_READS_CLI << side);
+	return err;
+}
+
+static size_t unread(const struct place *at, const uint8_t **bytes, uint64_t *gap)
+{
+	size_t len = 0;
+
+	*gap = 0;
+	*bytes = at->stream ? stream_view(at->stream, at->sock->cursor[at->side], &len, gap) : NULL;
+	return len;
+}
+
+ssize_t reader_view(struct worker *w, int sock, int side, const uint8_t **bytes, uint64_t *gap)
+{
+	struct place at;
+	uint64_t missing;
+	int err = place_read(w, sock, side, &at);
+
+	if (gap)
+		*gap = 0;
+	if (err)
+		return err;
+	size_t len = unread(&at, bytes, &missing);
+
+	if (!missing)
+		return (ssize_t)len;
+	at.sock->cursor[side] += missing;
+	if (gap)
+		*gap = missing;
+	return -ENODATA;
+}
+
+ssize_t reader_consume(struct worker *w, int sock, int side, size_t len)
+{
+	struct place at;
+	const uint8_t *bytes;
+	uint64_t gap;
+	int err = place_read(w, sock, side, &at);
+
+	if (err)
+		return err;
+	size_t there = unread(&at, &bytes, &gap);
+
+	if (len > there)
+		len = there;
+	at.sock->cursor[side] += len;
+	return (ssize_t)len;
+}
+
+ssize_t reader_peek(struct worker *w, int sock, int side, void *buf, size_t len)
+{
+	const uint8_t *bytes;
+	ssize_t there = reader_view(w, sock, side, &bytes, NULL);
+
+	if (there <= 0)
+		return there;
+	if (len > (size_t)there)
+		len = (size_t)there;
+	if (len)
+		memcpy(buf, bytes, len);
+	return reader_consume(w, sock, side, len);
+}
+
+ssize_t reader_ppeek(struct worker *w, int sock, int side, void *buf, size_t len, uint64_t off)
+{
+	struct place at;
+	int err = place_find(w, sock, side, &at);
+
+	if (err)
+		return err;
+	ssize_t n = at.stream ? stream_ppeek(at.stream, off, buf, len) : -ENODATA;
+
+	return n < 0 || (n == 0 && len) ? -ENODATA : n;
+}
+
+ssize_t reader_find(struct worker *w, int sock, int side, const void *needle, size_t len)
+{
+	struct place at;
+	const uint8_t *bytes, *hit;
+	uint64_t gap;
+	int err = place_read(w, sock, side, &at);
+
+	if (err)
+		return err;
+	size_t there = unread(&at, &bytes, &gap);
+
+	hit = there ? memmem(bytes, there, needle, len) : NULL;
+	return hit ? hit - bytes : -ENOENT;
+}
+
+int reader_starts_with(struct worker *w, int sock, int side, const void *prefix, size_t len)
+{
+	struct place at;
+	const uint8_t *bytes;
+	uint64_t gap;
+	int err = place_read(w, sock, side, &at);
+
+	if (err)
+		return err;
+	return unread(&at, &bytes, &gap) >= len && (!len || memcmp(bytes, prefix, len) == 0);
+}
+
+ssize_t reader_runs(struct worker *w, int sock, int side, struct range *runs, size_t n)
+{
+	struct place at;
+	int err = place_find(w, sock, side, &at);
+
+	if (err)
+		return err;
+	if (!at.stream)
+		return -ENODATA;
+	uint32_t room = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+	uint32_t all = stream_runs(at.stream, runs, room);
+
+	return all < room ? all : room;
+}
+
+int reader_info(struct worker *w, int sock, int side, struct tcp_buf_info *info)
+{
+	struct place at;
+	int err = place_find(w, sock, side, &at);
+
+	if (err)
+		return err;
+	if (!at.stream)
+		return -ENODATA;
+	/* The bytes that a side received carry the other end's numbers. */
+	uint32_t first = at.conn->end[!side].isn + 1;
+
+	*info = (struct tcp_buf_info){
+		.tcpbi_init_seq = first,
+		.tcpbi_last_byte_read = first + (uint32_t)at.sock->cursor[side],
+		.tcpbi_next_byte_expected = first + (uint32_t)at.stream->cont,
+		.tcpbi_last_byte_received = first + (uint32_t)at.stream->max,
+	};
+	return 0;
+}
+
+uint64_t reader_keep(const struct worker *w, const struct mos_conn *c, int side)
+{
+	const int reads = MOS_SOCK_READS_CLI << side;
+	const int gone = MOS_SOCK_CLOSED | MOS_SOCK_STOPPED_CLI << side;
+	uint64_t keep = UINT64_MAX;
+
+	for (uint32_t i = c->sock; i;) {
+		const struct mos_sock *s = pool_at(&w->d.socks, i);
+
+		if ((s->flags & (reads | gone)) == reads && s->cursor[side] < keep)
+			keep = s->cursor[side];
+		i = s->next;
+	}
+	return keep;
+}

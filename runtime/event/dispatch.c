@@ -1,0 +1,220 @@
+#include "event/dispatch.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+/* What is in dispatch, to be put back when a hook is over: ctx as far as its handlers' answers. */
+struct saved {
+	char ctx[offsetof(struct mos_ctx, result)];
+	struct pin *pins;
+	unsigned pins_n;
+};
+
+static inline void enter(struct dispatch *d, struct saved *s, struct pin *pins, unsigned n)
+{
+	memcpy(s->ctx, &d->ctx, sizeof(s->ctx));
+	s->pins = d->pins;
+	s->pins_n = d->pins_n;
+	d->pins = pins;
+	d->pins_n = n;
+}
+
+static inline void leave(struct dispatch *d, const struct saved *s)
+{
+	memcpy(&d->ctx, s->ctx, sizeof(s->ctx));
+	d->pins = s->pins;
+	d->pins_n = s->pins_n;
+}
+
+static void call(struct dispatch *d, struct handler h, struct filter_arg *arg)
+{
+	struct mos_ctx *x = &d->ctx;
+	uint32_t was = x->in_handler;
+
+	d->calls++;
+	x->in_handler = 1;
+	if (h.fn)
+		h.fn(d->mctx, x->sock, x->side, x->event, arg);
+	else if (d->engine.handle)
+		d->engine.handle(d->engine.arg, h.ref);
+	x->in_handler = was;
+}
+
+static bool ask(struct dispatch *d, const struct step *s)
+{
+	struct mos_ctx *x = &d->ctx;
+	uint32_t was = x->in_handler;
+	bool yes = false;
+
+	x->in_handler = 1;
+	if (s->kind == EVENT_C)
+		yes = event_filter(s->def)(d->mctx, x->sock, x->side, x->event, (struct filter_arg *)&s->def->arg);
+	else if (d->engine.filter)
+		yes = d->engine.filter(d->engine.arg, s->def->index);
+	x->in_handler = was;
+	return yes;
+}
+
+/* Handlers and filters may stop a side or close a socket; nothing runs for it after that. */
+static inline bool is_silent(const struct dispatch *d, const struct pin *pin)
+{
+	const struct mos_ctx *x = &d->ctx;
+
+	if (!pin->flags)
+		return !d->passive[pin->sock].used;
+	return (*pin->flags & (MOS_SOCK_CLOSED | MOS_SOCK_STOPPED_CLI << x->side)) ||
+	       (x->conn->flags & MOS_CONN_STOPPED) || (x->conn->end[x->side].flags & MOS_END_STOPPED);
+}
+
+/* Apart, so that the common way needs few registers. */
+static void drain(struct dispatch *d) __attribute__((noinline, cold));
+
+/* One program of a socket that is not silent. */
+static void run(struct dispatch *d, const struct pin *pin, const struct program *program)
+{
+	const struct step *s = pin->set->steps + program->first;
+	const struct step *end = s + program->count;
+
+	do {
+		bool filtered = s->kind == EVENT_C || s->kind == EVENT_LUA;
+
+		d->ctx.event = s->event;
+		if (filtered && !ask(d, s))
+			s += s->skip;
+		else if (handler_is_set(s->handler) && !(filtered && is_silent(d, pin)))
+			call(d, s->handler, (struct filter_arg *)&s->def->arg);
+		if (__builtin_expect(d->raised_n && !d->draining, 0))
+			drain(d);
+	} while (++s < end && !is_silent(d, pin));
+}
+
+static void run_raised(struct dispatch *d, event_t event)
+{
+	int slot = event_slot(event_find(event)->root, d->ctx.hook);
+
+	for (unsigned i = 0; i < d->pins_n; i++) {
+		const struct pin *pin = &d->pins[i];
+		const struct program *p = hset_raised(pin->set, event, (uint32_t)slot);
+
+		if (!p || is_silent(d, pin))
+			continue;
+		d->ctx.sock = pin->sock;
+		run(d, pin, p);
+	}
+}
+
+/* What these handlers raise joins the queue, whose length bounds the whole. */
+static void drain(struct dispatch *d)
+{
+	int32_t sock = d->ctx.sock;
+
+	d->draining = true;
+	for (unsigned i = 0; i < d->raised_n; i++)
+		run_raised(d, d->raised[i]);
+	d->raised_n = 0;
+	d->draining = false;
+	d->ctx.sock = sock;
+}
+
+/* Returns those of bits that the socket listens to. */
+static uint32_t serve(struct dispatch *d, const struct pin *pin, uint32_t bits)
+{
+	uint32_t heard = 0;
+
+	d->ctx.sock = pin->sock;
+	for (bits &= pin->set->mask; bits && !is_silent(d, pin); bits &= bits - 1) {
+		heard |= bits & -bits;
+		run(d, pin, &pin->set->programs[__builtin_ctz(bits)]);
+	}
+	return heard;
+}
+
+static void count(struct dispatch *d, uint32_t bits)
+{
+	for (; bits; bits &= bits - 1)
+		d->counts[__builtin_ctz(bits)]++;
+}
+
+static unsigned pin_sockets(struct dispatch *d, const struct mos_conn *c, struct pin *pins)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = c->sock; i && n < PASSIVE_MAX;) {
+		const struct mos_sock *s = pool_at(&d->socks, i);
+
+		pins[n] = (struct pin){ PASSIVE_MAX + (int32_t)i, &s->flags, hset_at(&d->sets, s->set) };
+		pins[n++].set->refs++;
+		i = s->next;
+	}
+	return n;
+}
+
+void dispatch_conn_slow(struct dispatch *d, struct mos_conn *c, uint32_t bits, int side, struct mos_packet *p)
+{
+	struct pin pins[PASSIVE_MAX];
+	unsigned n = pin_sockets(d, c, pins);
+	struct saved saved;
+	uint32_t heard = 0;
+
+	enter(d, &saved, pins, n);
+	d->ctx.pkt = p;
+	d->ctx.conn = c;
+	d->ctx.side = side;
+	d->ctx.hook = slot_hook((unsigned)__builtin_ctz(bits));
+	for (unsigned i = 0; i < n; i++)
+		heard |= serve(d, &pins[i], bits);
+	count(d, heard);
+	leave(d, &saved);
+	for (unsigned i = 0; i < n; i++)
+		hset_put(&d->sets, pins[i].set->index);
+}
+
+void dispatch_passive(struct dispatch *d, uint32_t passive, uint32_t bit, struct mos_packet *p)
+{
+	struct hset *set = hset_at(&d->sets, d->passive[passive].set);
+	struct pin pin = { (int32_t)passive, NULL, set };
+
+	if (!(bit & set->mask))
+		return;
+	struct saved saved;
+
+	enter(d, &saved, &pin, 1);
+	set->refs++;
+	d->ctx.pkt = p;
+	d->ctx.conn = NULL;
+	d->ctx.side = MOS_SIDE_BOTH;
+	d->ctx.hook = MOS_NULL;
+	count(d, serve(d, &pin, bit));
+	leave(d, &saved);
+	hset_put(&d->sets, set->index);
+}
+
+void dispatch_timer(struct dispatch *d, struct handler h, int32_t id, uint32_t ref)
+{
+	struct saved saved;
+
+	enter(d, &saved, NULL, 0);
+	d->ctx.pkt = NULL;
+	d->ctx.conn = NULL;
+	d->ctx.event = MOS_NULL_EVENT;
+	d->ctx.sock = id;
+	d->ctx.side = 0;
+	d->ctx.hook = 0;
+	d->ctx.ref = ref;
+	call(d, h, NULL);
+	leave(d, &saved);
+}
+
+/* A timer has no hook, so nothing stands there. */
+int dispatch_raise(struct dispatch *d, event_t event)
+{
+	const struct event *e = event_find(event);
+
+	if (!e || e->kind != EVENT_RAISED || !d->ctx.in_handler || event_slot(e->root, d->ctx.hook) < 0)
+		return -EINVAL;
+	if (d->raised_n == RAISE_MAX)
+		return -ENOSPC;
+	d->raised[d->raised_n++] = event;
+	return 0;
+}

@@ -1,0 +1,144 @@
+/*
+ * Running handlers: event bits in, calls out. Knows sockets and sets, nothing of TCP.
+ *
+ * At a hook, the connection's sockets are served in the order of their creation; for each, the events in slot order,
+ * user-defined ones right after their base. The sockets' sets are pinned for the hook, so a handler's change takes
+ * effect from the next hook; a stop or a close takes effect at once. Handlers may define, register, stop, close, drop
+ * and raise; what they raise runs when they return.
+ */
+#ifndef MOS_EVENT_DISPATCH_H
+#define MOS_EVENT_DISPATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/hset.h"
+#include "mos_ffi.h"
+#include "util/pool.h"
+
+enum { PASSIVE_MAX = 64, RAISE_MAX = 64 };
+
+/* How the script engine is called: the only way from here into Lua. ctx says what is in dispatch. */
+struct engine {
+	void (*handle)(void *arg, uint32_t ref);
+	bool (*filter)(void *arg, uint32_t event_index);
+	/* The record of a connection goes, its last handler has returned. NULL: nothing is kept per connection. */
+	void (*ended)(void *arg, uint32_t conn_index);
+	void *arg;
+};
+
+/* A compiled packet filter; see api/filter.h. */
+struct pkt_filter;
+
+/* A passive monitoring socket. */
+struct passive {
+	bool used;
+	bool raw;
+	uint8_t family; /* 4, 6; 0: both */
+	uint32_t set;
+	struct pkt_filter *syn; /* NULL: everything */
+	struct pkt_filter *orphan;
+	struct pkt_filter *raw_filter;
+	uint64_t buf[2];    /* receive buffer limits, bytes, per side */
+	uint8_t overlap[2]; /* enum stream_policy */
+	void *uctx;
+};
+
+/* A socket served at the hook in dispatch, with the set that it had when the hook began. */
+struct pin {
+	int32_t sock;
+	const uint16_t *flags; /* mos_sock.flags; NULL: a passive socket */
+	struct hset *set;
+};
+
+struct dispatch {
+	struct mos_ctx ctx; /* the event in dispatch */
+	mctx_t mctx;        /* what C handlers receive */
+	struct engine engine;
+	struct hsets sets;
+	struct pool socks; /* struct mos_sock; the number is PASSIVE_MAX + index */
+	struct pin *pins;  /* of the hook in dispatch */
+	unsigned pins_n;
+	unsigned raised_n;
+	event_t raised[RAISE_MAX]; /* waiting for the handler to return */
+	bool draining;             /* they are being run */
+	uint8_t *frame;            /* what mtcp_getlastpkt copied last */
+	size_t frame_cap;
+	uint64_t calls;                      /* handlers run */
+	uint64_t counts[SLOT_COUNT];         /* events raised to at least one socket */
+	uint32_t passives;                   /* highest number in use, plus 1 */
+	uint32_t null_mask;                  /* OR of the masks of passive sockets: who listens without a connection */
+	struct passive passive[PASSIVE_MAX]; /* number = socket */
+};
+
+/* 0 or -errno. ctx.conns and ctx.recs are the worker's to set. */
+int dispatch_init(struct dispatch *d, mctx_t mctx, uint32_t max_socks);
+
+/* Packet filters of passive sockets must have been freed before. */
+void dispatch_fini(struct dispatch *d);
+
+/* Raise the events of `bits` (all of one hook) on a connection. side is the events' side. */
+void dispatch_conn_slow(struct dispatch *d, struct mos_conn *c, uint32_t bits, int side, struct mos_packet *p);
+
+/* An event nobody listens to costs one test. */
+static inline void dispatch_conn(struct dispatch *d, struct mos_conn *c, uint32_t bits, int side, struct mos_packet *p)
+{
+	if (__builtin_expect(bits & c->mask, 0))
+		dispatch_conn_slow(d, c, bits & c->mask, side, p);
+}
+
+/* Raise one event (a bit of the NUL hook) on a passive socket, without a connection. */
+void dispatch_passive(struct dispatch *d, uint32_t passive, uint32_t bit, struct mos_packet *p);
+
+/* Run h as a timer: id comes back as sock, ref stands in ctx. */
+void dispatch_timer(struct dispatch *d, struct handler h, int32_t id, uint32_t ref);
+
+/*
+ * Open an active socket on c for passive socket `passive`, behind those it has. Returns its number, or -1 when the
+ * pool is empty.
+ */
+int dispatch_open(struct dispatch *d, struct mos_conn *c, uint32_t conn_index, uint32_t passive);
+
+/* Release all sockets of c. Not inside a handler. */
+void dispatch_close(struct dispatch *d, struct mos_conn *c);
+
+/* Recompute c->mask from its sockets. */
+void dispatch_refresh(struct dispatch *d, struct mos_conn *c);
+
+/* Recompute passives and null_mask. */
+void dispatch_refresh_passive(struct dispatch *d);
+
+/*
+ * Register at an active or passive socket. 0 or -EBADF, -EINVAL, -ENOMEM.
+ */
+int dispatch_register(struct dispatch *d, int sock, event_t event, uint32_t hook, struct handler h);
+
+/*
+ * Raise a user event of kind EVENT_RAISED for the connection in dispatch, or the passive socket where there is none,
+ * when the running handler returns. 0 or -EINVAL, -ENOSPC.
+ */
+int dispatch_raise(struct dispatch *d, event_t event);
+
+/* The active socket of that number, or NULL. It may be closed. */
+static inline struct mos_sock *dispatch_sock(const struct dispatch *d, int sock)
+{
+	uint32_t i = (uint32_t)sock - PASSIVE_MAX;
+
+	if (sock <= PASSIVE_MAX || i > d->socks.top)
+		return NULL;
+	struct mos_sock *s = pool_at(&d->socks, i);
+	return s->flags & MOS_SOCK_LIVE ? s : NULL;
+}
+
+/* The passive socket of that number, or NULL. */
+static inline struct passive *dispatch_passive_at(struct dispatch *d, int sock)
+{
+	return sock >= 0 && sock < PASSIVE_MAX && d->passive[sock].used ? &d->passive[sock] : NULL;
+}
+
+static inline int dispatch_number(const struct dispatch *d, const struct mos_sock *s)
+{
+	return PASSIVE_MAX + (int)(((const uint8_t *)s - d->socks.base) / sizeof(*s));
+}
+
+#endif

@@ -1,0 +1,221 @@
+#include "event/events.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/event_list.h"
+
+enum {
+#define X(symbol, bit, lua_name, hooks, side, when) INDEX_##symbol,
+	EVENT_LIST(X)
+#undef X
+		BUILTINS
+};
+
+#define X(symbol, bit, lua_name, hooks, side, when) _Static_assert(MOS_ON_##symbol == 1 << bit, "mOS's number");
+EVENT_LIST(X)
+#undef X
+
+/* Not const: a handler may write to the argument that it is handed. */
+static struct event builtin[] = {
+#define X(symbol, bit, lua_name, hooks, side, when) \
+	{                                           \
+		.id = MOS_ON_##symbol,              \
+		.root = MOS_ON_##symbol,            \
+		.index = INDEX_##symbol,            \
+		.name = lua_name,                   \
+		.meaning = when,                    \
+	},
+	EVENT_LIST(X)
+#undef X
+};
+
+static struct event *user[EVENTS_MAX]; /* by index; written before count says so */
+static uint32_t count = BUILTINS;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+uint32_t events_count(void)
+{
+	return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
+}
+
+const struct event *event_at(uint32_t index)
+{
+	if (index < BUILTINS)
+		return &builtin[index];
+	return index < events_count() ? user[index] : NULL;
+}
+
+const struct event *event_find(event_t id)
+{
+	if (id & EVENT_USER) {
+		uint64_t index = id & ~EVENT_USER;
+
+		return index >= BUILTINS && index < EVENTS_MAX ? event_at((uint32_t)index) : NULL;
+	}
+	for (uint32_t i = 0; i < BUILTINS; i++)
+		if (builtin[i].id == id)
+			return &builtin[i];
+	return NULL;
+}
+
+const struct event *event_find_name(const char *name)
+{
+	uint32_t n = events_count();
+
+	if (!name || !*name)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct event *e = event_at(i);
+
+		if (strcmp(e->name, name) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+bool event_descends(event_t child, event_t ancestor)
+{
+	const struct event *e = event_find(child);
+
+	while (e && e->id != ancestor)
+		e = event_find(e->parent);
+	return e != NULL;
+}
+
+static void event_free(struct event *e)
+{
+	if (!e)
+		return;
+	if (e->arg.len)
+		free(e->arg.arg);
+	if (*e->name)
+		free((char *)e->name);
+	if (*e->meaning)
+		free((char *)e->meaning);
+	free(e);
+}
+
+/* "" needs no memory; NULL when there is none. */
+static const char *keep_text(const char *s)
+{
+	return s && *s ? strdup(s) : "";
+}
+
+static bool keep_arg(struct filter_arg *to, const struct filter_arg *arg)
+{
+	if (!arg)
+		return true;
+	if (!arg->len) {
+		to->arg = arg->arg;
+		return true;
+	}
+	to->arg = malloc(arg->len);
+	if (!to->arg)
+		return false;
+	memcpy(to->arg, arg->arg, arg->len);
+	to->len = arg->len;
+	return true;
+}
+
+static struct event *event_new(const struct event *parent, enum event_kind kind, filter_t filter,
+			       const struct filter_arg *arg, const char *name, const char *meaning)
+{
+	struct event *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->parent = parent->id;
+	e->root = parent->root;
+	e->depth = parent->depth + 1;
+	e->kind = kind;
+	e->filter = filter;
+	e->name = keep_text(name);
+	e->meaning = keep_text(meaning);
+	if (!e->name || !e->meaning || !keep_arg(&e->arg, arg)) {
+		e->name = e->name ? e->name : "";
+		e->meaning = e->meaning ? e->meaning : "";
+		event_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+static event_t refuse(int err)
+{
+	errno = err;
+	return 0;
+}
+
+/* The event of that name: the same again, or a clash. */
+static event_t define_again(const struct event *e, event_t parent, enum event_kind kind, filter_t filter)
+{
+	if (e->parent != parent || e->kind != kind)
+		return refuse(EEXIST);
+	if (kind == EVENT_C)
+		__atomic_store_n(&user[e->index]->filter, filter, __ATOMIC_RELAXED);
+	return e->id;
+}
+
+static event_t define_new(struct event *e)
+{
+	if (!e)
+		return refuse(ENOMEM);
+	e->index = count;
+	e->id = EVENT_USER | count;
+	user[count] = e;
+	__atomic_store_n(&count, count + 1, __ATOMIC_RELEASE);
+	return e->id;
+}
+
+event_t event_define(event_t parent, enum event_kind kind, filter_t filter, const struct filter_arg *arg,
+		     const char *name, const char *meaning)
+{
+	const struct event *p = event_find(parent);
+	event_t id;
+
+	if (!p || kind == EVENT_BUILTIN || (kind == EVENT_C) != (filter != NULL) || (arg && arg->len && !arg->arg))
+		return refuse(EINVAL);
+
+	pthread_mutex_lock(&lock);
+	const struct event *old = event_find_name(name);
+
+	if (old)
+		id = define_again(old, parent, kind, filter);
+	else if (count == EVENTS_MAX)
+		id = refuse(ENOSPC);
+	else
+		id = define_new(event_new(p, kind, filter, arg, name, meaning));
+	pthread_mutex_unlock(&lock);
+	return id;
+}
+
+void events_reset(void)
+{
+	while (count > BUILTINS) {
+		event_free(user[--count]);
+		user[count] = NULL;
+	}
+}
+
+int event_slot(event_t root, uint32_t hook)
+{
+	static const struct {
+		event_t event;
+		enum event_slot slot;
+	} slots[] = {
+#define X(symbol, at) { MOS_ON_##symbol, SLOT_##symbol##_##at },
+		SLOT_LIST(X)
+#undef X
+	};
+
+	/* The bytes were received: that hook means the same as none. */
+	if (root == MOS_ON_CONN_NEW_DATA && hook == MOS_HK_RCV)
+		hook = MOS_NULL;
+	for (size_t i = 0; i < SLOT_COUNT; i++)
+		if (slots[i].event == root && slot_hook(slots[i].slot) == hook)
+			return (int)slots[i].slot;
+	return -1;
+}

@@ -1,0 +1,136 @@
+#include "event/timers.h"
+
+#include <stdlib.h>
+
+static bool before(const struct timer *a, const struct timer *b)
+{
+	return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
+}
+
+static uint32_t parent_of(uint32_t i)
+{
+	return (i - 1) / 2;
+}
+
+static void sift_up(struct timer *heap, uint32_t i)
+{
+	struct timer x = heap[i];
+
+	for (; i && before(&x, &heap[parent_of(i)]); i = parent_of(i))
+		heap[i] = heap[parent_of(i)];
+	heap[i] = x;
+}
+
+static void sift_down(struct timer *heap, uint32_t n, uint32_t i)
+{
+	struct timer x = heap[i];
+
+	for (uint32_t child; (child = 2 * i + 1) < n; i = child) {
+		if (child + 1 < n && before(&heap[child + 1], &heap[child]))
+			child++;
+		if (!before(&heap[child], &x))
+			break;
+		heap[i] = heap[child];
+	}
+	heap[i] = x;
+}
+
+static struct timer take(struct timers *t, uint32_t i)
+{
+	struct timer x = t->heap[i];
+
+	t->waiting -= x.waits;
+	t->heap[i] = t->heap[--t->n];
+	if (i < t->n) {
+		sift_down(t->heap, t->n, i);
+		sift_up(t->heap, i);
+	}
+	return x;
+}
+
+void timers_fini(struct timers *t)
+{
+	free(t->heap);
+	*t = (struct timers){ 0 };
+}
+
+static bool reserve(struct timers *t)
+{
+	uint32_t cap = t->cap ? 2 * t->cap : 16;
+	struct timer *heap;
+
+	if (t->n < t->cap)
+		return true;
+	heap = realloc(t->heap, cap * sizeof(*heap));
+	if (!heap)
+		return false;
+	t->heap = heap;
+	t->cap = cap;
+	return true;
+}
+
+uint64_t timers_add(struct timers *t, uint64_t now_ns, uint64_t delay_ns, struct handler h, int32_t id)
+{
+	uint64_t due;
+
+	if (!reserve(t))
+		return 0;
+	if (__builtin_add_overflow(now_ns, delay_ns, &due))
+		due = UINT64_MAX - 1;
+	if (due < t->floor_ns)
+		due = t->floor_ns;
+	t->heap[t->n] = (struct timer){ due, ++t->count, h, id, !now_ns };
+	t->waiting += !now_ns;
+	sift_up(t->heap, t->n++);
+	return t->count;
+}
+
+bool timers_cancel(struct timers *t, uint64_t key)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (t->heap[i].order == key) {
+			take(t, i);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Time begins: what was set before it counts from here. */
+static void start_waiting(struct timers *t, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		struct timer *x = &t->heap[i];
+
+		if (x->waits && __builtin_add_overflow(x->due_ns, now_ns, &x->due_ns))
+			x->due_ns = UINT64_MAX - 1;
+		x->waits = false;
+	}
+	for (uint32_t i = t->n / 2; i-- > 0;)
+		sift_down(t->heap, t->n, i);
+	t->waiting = 0;
+}
+
+void timers_run(struct timers *t, struct dispatch *d, uint64_t now_ns)
+{
+	uint64_t old = t->count;
+
+	if (!now_ns)
+		return;
+	if (t->waiting)
+		start_waiting(t, now_ns);
+	while (t->n && t->heap[0].due_ns <= now_ns) {
+		struct timer x = take(t, 0);
+
+		t->floor_ns = x.order <= old ? 0 : now_ns + 1;
+		dispatch_timer(d, x.handler, x.id, (uint32_t)x.order);
+	}
+	t->floor_ns = 0;
+}
+
+uint64_t timers_next(const struct timers *t)
+{
+	if (t->waiting)
+		return 0;
+	return t->n ? t->heap[0].due_ns : UINT64_MAX;
+}
