@@ -6,6 +6,7 @@
 #define MOS_IO_IO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "mos_ffi.h"
@@ -37,17 +38,28 @@ struct io {
 	const struct io_ops *ops;
 	char error[256];  /* text of the last failure: place and cause */
 	const char *path; /* file or interface, for messages */
-	bool damaged;    /* the failure is a capture cut short or damaged, not one that cannot be read at all */
+	bool damaged;     /* the failure is a capture cut short or damaged, not one that cannot be read at all */
 	uint64_t packets; /* delivered so far */
 };
 
 /*
- * Read capture files one after the other ("-": standard input), filtered by a pcap filter (NULL: none).
- * pcap and pcapng, micro- and nanoseconds, either byte order. paths must outlive the reader. start is the number of
- * the first packet, usually 1. On failure NULL, with a one-line reason (file and cause) in err.
- * Every file is opened when its turn comes, except the first, which is opened here.
+ * Read capture files one after the other ("-": standard input), filtered by a pcap filter (NULL: none). pcap, pcapng
+ * and snoop, in either byte order and any resolution; a pcapng file may have interfaces of several link types, and a
+ * packet's port is the number of its interface. paths and filter must outlive the reader. On failure NULL, with a
+ * one-line reason (file and cause, or the filter and what is wrong with it) in err.
+ *
+ * Every file is opened when its turn comes, except the first, which is opened here. One that turns out to be damaged
+ * ends there: with a warning on standard error if others follow, else with IO_FAILED and damaged set. A link type that
+ * packet_decode does not know, or that the filter does not fit, is named once by a warning; packets of the former are
+ * delivered, of the latter left out. (If the filter fits none so far, that is a failure.)
+ *
+ * Packets are delivered as they arrive: a burst is as long as what one read has brought. While a pipe brings nothing,
+ * rx_burst answers 0 several times a second, and at once when a signal has been handled.
  */
 struct io *io_pcap_open(const char *const *paths, unsigned n, const char *filter, char *err, size_t errlen);
+
+/* Are the input and the output the same file? "-" stands for standard input and output. Devices and pipes never are. */
+bool io_same_file(const char *input, const char *output);
 
 /* A writer of one capture file; all packets must have the link type of the first. */
 struct io_writer;
@@ -55,7 +67,10 @@ struct io_writer;
 /* path "-" is standard output. NULL with a reason in err when it cannot be created. */
 struct io_writer *io_writer_open(const char *path, char *err, size_t errlen);
 
-/* Append the frame as it is now. 0 or -errno (-EPROTOTYPE: another link type than the first packet's). */
+/*
+ * Append the frame as it is now. 0 or -errno (-EPROTOTYPE: another link type than the first packet's; -EPROTONOSUPPORT:
+ * a link type that files have no number for).
+ */
 int io_writer_put(struct io_writer *w, const struct mos_packet *p);
 
 /* Flush and close. 0 or -errno if anything was lost. NULL is a no-op. */

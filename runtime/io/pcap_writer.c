@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "io/io.h"
-#include "pkt/decode.h"
 
 /* The largest frame that libpcap reads back. */
 enum { SNAPLEN = 262144, FILE_BUFFER = 1 << 18 };
@@ -49,13 +48,12 @@ static int link_canonical(int link)
 /* The file header, which holds the link type. It fits into the file's buffer, so writing it cannot fail yet. */
 static int writer_begin(struct io_writer *w, int link)
 {
-	if (!packet_link_known(link))
-		return EPROTONOSUPPORT;
 	w->link = link;
 	w->pcap = pcap_open_dead_with_tstamp_precision(link, SNAPLEN, PCAP_TSTAMP_PRECISION_NANO);
-	if (w->pcap)
-		w->dumper = pcap_dump_fopen(w->pcap, w->file);
-	return w->dumper ? 0 : ENOMEM;
+	if (!w->pcap)
+		return ENOMEM;
+	w->dumper = pcap_dump_fopen(w->pcap, w->file);
+	return w->dumper ? 0 : EPROTONOSUPPORT; /* files have no number for this link type */
 }
 
 /* pcap_dump tells nobody; the stream remembers. */

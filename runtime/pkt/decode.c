@@ -106,6 +106,13 @@ __attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
 		[LAYER_NULL] = null_decode,
 		[LAYER_SLL] = sll_decode,
 		[LAYER_SLL2] = sll2_decode,
+		[LAYER_PPP] = ppp_decode,
+		[LAYER_CISCO_HDLC] = cisco_hdlc_decode,
+		[LAYER_FDDI] = fddi_decode,
+		[LAYER_RADIOTAP] = radiotap_decode,
+		[LAYER_PRISM] = prism_decode, /* and AVS */
+		[LAYER_PPI] = ppi_decode,
+		[LAYER_WIFI] = wifi_decode,
 		[LAYER_IP] = ip_decode,
 		[LAYER_IP4] = ip4_decode,
 		[LAYER_IP6] = ip6_decode,

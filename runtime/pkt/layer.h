@@ -6,6 +6,7 @@
 #ifndef MOS_PKT_LAYER_H
 #define MOS_PKT_LAYER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mos_ffi.h"
@@ -18,6 +19,13 @@ enum layer {
 	LAYER_NULL,
 	LAYER_SLL,
 	LAYER_SLL2,
+	LAYER_PPP,
+	LAYER_CISCO_HDLC,
+	LAYER_FDDI,
+	LAYER_RADIOTAP,
+	LAYER_PRISM, /* and AVS */
+	LAYER_PPI,
+	LAYER_WIFI,
 	LAYER_IP, /* 4 or 6, by its first nibble */
 	LAYER_IP4,
 	LAYER_IP6,
@@ -35,6 +43,7 @@ struct cursor {
 	uint32_t end;   /* one past its last byte on the wire */
 	uint64_t claim; /* where the IP header says that its packet ends, be it beyond the frame */
 	unsigned tags;  /* VLAN tags so far */
+	bool padded;    /* the 802.11 header is filled up to a multiple of 4 */
 	enum mos_decode result;
 };
 
@@ -64,6 +73,13 @@ enum layer llc_decode(struct cursor *c);
 enum layer null_decode(struct cursor *c);
 enum layer sll_decode(struct cursor *c);
 enum layer sll2_decode(struct cursor *c);
+enum layer ppp_decode(struct cursor *c);
+enum layer cisco_hdlc_decode(struct cursor *c);
+enum layer fddi_decode(struct cursor *c);
+enum layer radiotap_decode(struct cursor *c);
+enum layer prism_decode(struct cursor *c);
+enum layer ppi_decode(struct cursor *c);
+enum layer wifi_decode(struct cursor *c);
 enum layer ip_decode(struct cursor *c);
 enum layer ip4_decode(struct cursor *c);
 enum layer ip6_decode(struct cursor *c);

@@ -14,12 +14,28 @@ enum layer link_layer(int link)
 		return LAYER_NULL;
 	case 1:
 		return LAYER_ETHERNET;
+	case 9:
+	case 50: /* always with address and control bytes */
+		return LAYER_PPP;
+	case 10:
+		return LAYER_FDDI;
 	case 12:
 	case 14:
 	case 101:
 		return LAYER_IP;
+	case 104:
+		return LAYER_CISCO_HDLC;
+	case 105:
+		return LAYER_WIFI;
 	case 113:
 		return LAYER_SLL;
+	case 119:
+	case 163:
+		return LAYER_PRISM;
+	case 127:
+		return LAYER_RADIOTAP;
+	case 192:
+		return LAYER_PPI;
 	case 228:
 		return LAYER_IP4;
 	case 229:
@@ -139,4 +155,59 @@ enum layer sll_decode(struct cursor *c)
 enum layer sll2_decode(struct cursor *c)
 {
 	return cooked_layer(c, 0, 20);
+}
+
+/*
+ * RFC 1661 2, RFC 1662 3.1. Address and control bytes may be absent; so may the protocol's first byte, which is 0 and
+ * even, where the second one is odd. On serial lines an address of Cisco's announces its own framing (RFC 1547 4.3.1).
+ */
+enum layer ppp_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 2)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	const uint8_t *h = cursor_at(c);
+
+	if (h[0] == 0x0f || h[0] == 0x8f)
+		return LAYER_CISCO_HDLC;
+	if (h[0] == 0xff && h[1] == 0x03) {
+		h += 2;
+		c->off += 2;
+	}
+	if (cursor_room(c) < 1 || cursor_room(c) < 2U - (h[0] & 1))
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	uint16_t protocol = h[0] & 1 ? h[0] : load_be16(h);
+
+	c->off += 2U - (h[0] & 1);
+	switch (protocol) {
+	case 0x0021:
+		return LAYER_IP4;
+	case 0x0057:
+		return LAYER_IP6;
+	default:
+		return layer_stop(c, MOS_DECODED_OTHER);
+	}
+}
+
+/* RFC 1547 4.3.1: address, control, then an Ethernet type or a number of Cisco's own. */
+enum layer cisco_hdlc_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 4)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	uint16_t type = load_be16(cursor_at(c) + 2);
+
+	c->off += 4;
+	return ethertype_layer(c, type);
+}
+
+/* RFC 1390: frame control, two addresses, then LLC where frame control says so, with addresses of 6 bytes. */
+enum layer fddi_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 1)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	if ((*cursor_at(c) & 0x70) != 0x50)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (cursor_room(c) < 13)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	c->off += 13;
+	return LAYER_LLC;
 }

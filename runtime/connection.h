@@ -1,0 +1,22 @@
+/* A connection's life in a worker: found or made, timed out, ended. */
+#ifndef MOS_CONNECTION_H
+#define MOS_CONNECTION_H
+
+#include "worker.h"
+
+/*
+ * The connection that claims a TCP packet, made if the packet may begin one (a SYN; with settings.midstream any) and a
+ * socket's filter accepts it: *opened is then true. A SYN that reuses a 4-tuple ends the old connection first. NULL: an orphan.
+ */
+struct mos_conn *connection_of(struct worker *w, struct mos_packet *p, bool *opened);
+
+/* c was closed by the packet just handled: let its record linger, or end it. */
+void connection_closed(struct worker *w, struct mos_conn *c);
+
+/* Raise what is owed (CONN_NEW_DATA, CONN_END), then free the record. */
+void connection_end(struct worker *w, struct mos_conn *c, enum mos_end_reason reason);
+
+/* The wheel's callback: arg is the worker. */
+void connection_timeout(void *arg, uint32_t idx);
+
+#endif

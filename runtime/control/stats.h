@@ -1,0 +1,81 @@
+/*
+ * What a worker counts. One list that the structure, the sum and the printed table come from: a new counter is a new
+ * line here and an increment where it happens.
+ *
+ * Nothing but lists of names is behind this header, so every layer may include it.
+ */
+#ifndef MOS_CONTROL_STATS_H
+#define MOS_CONTROL_STATS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "event/event_list.h"
+#include "mos_ffi.h"
+
+/* X(field, meaning) */
+#define STATS_PACKETS(X)                                     \
+	X(packets, "packets read")                           \
+	X(bytes, "their bytes on the wire")                  \
+	X(tcp_packets, "with a TCP header")                  \
+	X(orphans, "without a connection")                   \
+	X(bad_checksum, "with a wrong checksum, if checked") \
+	X(dropped, "dropped by a handler's verdict")         \
+	X(sent, "made by handlers")                          \
+	X(written, "written")
+
+#define STATS_CONNECTIONS(X)                                      \
+	X(connections, "tracked")                                 \
+	X(connections_midstream, "of these, picked up midstream") \
+	X(connections_ended, "ended")                             \
+	X(sockets, "active sockets opened for them")
+
+#define STATS_TCP(X)                                                    \
+	X(rexmit_packets, "packets that repeat a byte, SYN or FIN")     \
+	X(out_of_order_packets, "packets that left a hole before them") \
+	X(gaps, "holes given up: acknowledged and never seen")          \
+	X(gap_bytes, "bytes missing in them")                           \
+	X(out_of_window, "segments outside the receiver's window")      \
+	X(rst_ignored, "blind RSTs (RFC 5961 3.2)")                     \
+	X(paws_rejected, "segments with an old timestamp (RFC 7323 5)") \
+	X(conflicts, "retransmissions with other bytes")                \
+	X(keepalives, "keep-alive probes")                              \
+	X(after_close_packets, "packets of connections already closed")
+
+#define STATS_LIMITS(X)                                                     \
+	X(buffer_full, "times that unread bytes made room for new ones")    \
+	X(buffer_lost_bytes, "bytes that no buffer could keep")             \
+	X(conn_limit, "connections ended or refused: too many connections") \
+	X(sock_limit, "active sockets refused: too many sockets")           \
+	X(memory_limit, "buffers refused: too many bytes in stream buffers")
+
+#define STATS_HANDLERS(X)                \
+	X(handler_calls, "handlers run") \
+	X(handler_errors, "handlers that failed")
+
+#define STATS_LIST(X)        \
+	STATS_PACKETS(X)     \
+	STATS_CONNECTIONS(X) \
+	STATS_TCP(X)         \
+	STATS_LIMITS(X)      \
+	STATS_HANDLERS(X)
+
+struct stats {
+#define X(field, meaning) uint64_t field;
+	STATS_LIST(X)
+#undef X
+	uint64_t decode[MOS_DECODE_COUNT]; /* packets, by what the decoder made of them */
+	uint64_t ended[MOS_ENDED_COUNT];   /* connections, by reason */
+	uint64_t events[SLOT_COUNT];       /* events raised to at least one socket, by event and hook */
+};
+
+/* sum += s, counter by counter. */
+void stats_add(struct stats *sum, const struct stats *s);
+
+/*
+ * A table for people: name, count and meaning of each counter, in sections. Decode results, end reasons and events that
+ * did not occur are left out.
+ */
+void stats_print(const struct stats *s, FILE *f);
+
+#endif

@@ -1,0 +1,209 @@
+#include "delivery.h"
+
+#include "api/reader.h"
+
+enum { GAP_WAIT_NS = 200 * 1000 * 1000 };
+
+static void raise_error(struct worker *w, struct mos_conn *c, int side, uint8_t reason, struct mos_packet *p)
+{
+	c->err_reason = reason;
+	dispatch_conn(&w->d, c, BIT_ERROR_NUL, side, p);
+}
+
+static void mark_dirty(struct worker *w, struct mos_conn *c, int side)
+{
+	struct mos_end *r = &c->end[side];
+
+	if (r->flags & MOS_END_DIRTY)
+		return;
+	if (w->dirty_n == sizeof(w->dirty) / sizeof(w->dirty[0]))
+		delivery_new_data(w);
+	r->flags |= MOS_END_DIRTY;
+	w->dirty[w->dirty_n++] = worker_conn_index(w, c) << 1 | (uint32_t)side;
+}
+
+static void raise_new_data(struct worker *w, struct mos_conn *c, int side)
+{
+	struct mos_end *r = &c->end[side];
+
+	if (!(r->flags & MOS_END_DIRTY))
+		return;
+	r->flags &= (uint16_t)~MOS_END_DIRTY;
+	dispatch_conn(&w->d, c, BIT_CONN_NEW_DATA_NUL, side, NULL);
+}
+
+void delivery_new_data(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->dirty_n; i++) {
+		struct mos_conn *c = worker_conn(w, w->dirty[i] >> 1);
+
+		if (c->flags & MOS_CONN_LIVE)
+			raise_new_data(w, c, w->dirty[i] & 1);
+	}
+	w->dirty_n = 0;
+}
+
+/* The largest buffer that one of the connection's sockets wants, and that socket's way with overlaps. */
+static struct stream *make_stream(struct worker *w, struct mos_conn *c, int side, uint64_t start)
+{
+	uint64_t limit = 0;
+	uint8_t policy = STREAM_FIRST;
+
+	for (uint32_t i = c->sock; i;) {
+		const struct mos_sock *s = pool_at(&w->d.socks, i);
+		const struct passive *ps = &w->d.passive[s->passive];
+
+		if (ps->buf[side] > limit) {
+			limit = ps->buf[side];
+			policy = ps->overlap[side];
+		}
+		i = s->next;
+	}
+	if (!limit)
+		return NULL;
+	struct stream *st = track_stream_make(&w->tcp, c, side, limit, policy, start);
+	if (!st)
+		w->stats.memory_limit++;
+	return st;
+}
+
+static void note_early(struct mos_end *r, const struct stream *st)
+{
+	if (st->early.n)
+		r->flags |= MOS_END_EARLY;
+	else
+		r->flags &= (uint16_t)~MOS_END_EARLY;
+}
+
+/* Give up what is missing below offset `to` in the stream that `side` receives. */
+static void give_up(struct worker *w, struct mos_conn *c, int side, struct stream *st, uint64_t to,
+		    struct mos_packet *p)
+{
+	uint64_t missing = stream_skip(st, &w->tcp.slab, to);
+
+	c->missed[!side] += missing;
+	w->stats.gaps++;
+	w->stats.gap_bytes += missing;
+	note_early(&c->end[side], st);
+	mark_dirty(w, c, side);
+	raise_error(w, c, side, MOS_ERR_GAP, p);
+}
+
+static void give_up_acked(struct worker *w, struct mos_conn *c, int side, struct mos_packet *p)
+{
+	uint64_t acked = track_acked(c, !side);
+	struct stream *st;
+
+	while ((st = track_stream(&w->tcp, c, side)) && st->early.n && st->early.v[0].from <= acked)
+		give_up(w, c, side, st, st->early.v[0].from, p);
+}
+
+/*
+ * A hole that its receiver has acknowledged will not be filled by a retransmission: the capture lost it. It may still be
+ * filled by a packet that the capture has in another order, so it gets a moment, in packet time.
+ */
+static void check_holes(struct worker *w, struct mos_conn *c, int side, struct mos_packet *p)
+{
+	struct stream *st = track_stream(&w->tcp, c, side);
+
+	if (!st || !st->early.n || track_acked(c, !side) < st->early.v[0].from)
+		return;
+	if (!c->gap_ns)
+		c->gap_ns = w->now_ns;
+	if (w->now_ns - c->gap_ns < GAP_WAIT_NS)
+		return;
+	give_up_acked(w, c, side, p);
+	c->gap_ns = 0;
+}
+
+/* Unread bytes are about to go: say so first, so that a handler may read them. */
+static uint64_t make_room(struct worker *w, struct mos_conn *c, int side, const struct stream *st, uint64_t off,
+			  size_t len, struct mos_packet *p)
+{
+	uint64_t keep = reader_keep(w, c, side);
+
+	if (stream_excess(st, off, len, keep)) {
+		raise_error(w, c, side, MOS_ERR_BUFFER_FULL, p);
+		keep = reader_keep(w, c, side);
+		w->stats.buffer_full += stream_excess(st, off, len, keep) > 0;
+	}
+	return keep;
+}
+
+/* Early bytes that the buffer has no room for, behind a hole that was acknowledged: then there is no use in waiting. */
+static void make_way(struct worker *w, struct mos_conn *c, int side, const struct segment *s, uint32_t have,
+		     struct mos_packet *p)
+{
+	const struct stream *st = track_stream(&w->tcp, c, side);
+	uint64_t keep = reader_keep(w, c, side), low = keep < st->cont ? keep : st->cont;
+
+	if (s->off + have - low > st->limit)
+		give_up_acked(w, c, side, p);
+}
+
+/* The segment's last bytes were not captured, nor will another copy of them be. */
+static void skip_cut(struct worker *w, struct mos_conn *c, int side, const struct segment *s, uint32_t have,
+		     struct mos_packet *p)
+{
+	struct stream *st = track_stream(&w->tcp, c, side);
+
+	if (st && st->cont >= s->off + have)
+		give_up(w, c, side, st, s->off + s->len, p);
+}
+
+static void write_bytes(struct worker *w, struct mos_conn *c, int side, const struct segment *s, uint32_t have,
+			struct mos_packet *p)
+{
+	struct stream *st = track_stream(&w->tcp, c, side);
+
+	if (!st && !(st = make_stream(w, c, side, 0)))
+		return;
+	if (s->off > st->cont)
+		make_way(w, c, side, s, have, p);
+	if (!(st = track_stream(&w->tcp, c, side)))
+		return;
+	uint64_t keep = make_room(w, c, side, st, s->off, have, p);
+	st = track_stream(&w->tcp, c, side);
+	if (!st)
+		return;
+	struct stream_write out = stream_write(st, &w->tcp.slab, s->off, p->data + p->payload + s->skip, have, keep);
+	w->stats.buffer_lost_bytes += out.dropped;
+	note_early(&c->end[side], st);
+	if (out.grown)
+		mark_dirty(w, c, side);
+	if (out.conflict) {
+		w->stats.conflicts++;
+		raise_error(w, c, side, MOS_ERR_CONFLICT, p);
+	}
+	if (have < s->len)
+		skip_cut(w, c, side, s, have, p);
+}
+
+void delivery_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, const struct segment *s)
+{
+	int side = !s->side;
+	bool wanted = !(c->flags & (MOS_CONN_NOBUF << side)) && !(c->end[side].flags & MOS_END_STOPPED);
+
+	if (s->len && wanted && !s->ignored) {
+		uint32_t have = p->payload_caplen > s->skip ? p->payload_caplen - s->skip : 0;
+
+		write_bytes(w, c, side, s, have < s->len ? have : s->len, p);
+	}
+	if (__builtin_expect((c->end[0].flags | c->end[1].flags) & MOS_END_EARLY, 0)) {
+		check_holes(w, c, MOS_SIDE_CLI, p);
+		check_holes(w, c, MOS_SIDE_SVR, p);
+	}
+}
+
+void delivery_finish(struct worker *w, struct mos_conn *c)
+{
+	for (int side = 0; side < 2; side++) {
+		struct stream *st = track_stream(&w->tcp, c, side);
+
+		while (st && st->early.n) {
+			give_up(w, c, side, st, st->early.v[0].from, NULL);
+			st = track_stream(&w->tcp, c, side);
+		}
+		raise_new_data(w, c, side);
+	}
+}

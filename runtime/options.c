@@ -1,0 +1,420 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/suggest.h"
+
+enum {
+	OPT_MIDSTREAM = 256,
+	OPT_VERIFY_CHECKSUMS,
+	OPT_MAX_CONNS,
+	OPT_BUFFER_MEMORY,
+	OPT_LINGER,
+	OPT_ON_ERROR,
+	OPT_CHECK,
+	OPT_EVENTS,
+	OPT_STATS,
+	OPT_VERSION,
+	/* What getopt_long answers for a word that is no option; see getopt(3) on "-". */
+	OPT_POSITIONAL = 1
+};
+
+/* X(long name, what getopt_long answers, whether it takes a value, the value's name in messages) */
+#define OPTION_LIST(X)                                                   \
+	X("read", 'r', required_argument, "FILE")                        \
+	X("filter", 'f', required_argument, "FILTER")                    \
+	X("write", 'w', required_argument, "FILE")                       \
+	X("midstream", OPT_MIDSTREAM, no_argument, "")                   \
+	X("verify-checksums", OPT_VERIFY_CHECKSUMS, no_argument, "")     \
+	X("max-conns", OPT_MAX_CONNS, required_argument, "NUMBER")       \
+	X("buffer-memory", OPT_BUFFER_MEMORY, required_argument, "SIZE") \
+	X("linger", OPT_LINGER, required_argument, "SECONDS")            \
+	X("on-error", OPT_ON_ERROR, required_argument, "ACTION")         \
+	X("check", OPT_CHECK, no_argument, "")                           \
+	X("events", OPT_EVENTS, optional_argument, "")                   \
+	X("stats", OPT_STATS, no_argument, "")                           \
+	X("quiet", 'q', no_argument, "")                                 \
+	X("verbose", 'v', no_argument, "")                               \
+	X("version", OPT_VERSION, no_argument, "")                       \
+	X("help", 'h', no_argument, "")
+
+/* '-': words that are no options come in order; ':': a missing value is told from an unknown option. */
+static const char short_options[] = "-:r:f:w:qvh";
+
+static const struct option long_options[] = {
+#define X(name, answer, takes, value) { name, takes, NULL, answer },
+	OPTION_LIST(X)
+#undef X
+		{ NULL, 0, NULL, 0 },
+};
+
+static const char *const long_names[] = {
+#define X(name, answer, takes, value) name,
+	OPTION_LIST(X)
+#undef X
+};
+
+enum { LONG_COUNT = sizeof(long_names) / sizeof(long_names[0]) };
+
+static const char *const on_error_names[] = {
+	[ON_ERROR_PASS] = "pass",
+	[ON_ERROR_DROP] = "drop",
+	[ON_ERROR_STOP] = "stop",
+};
+
+/* Where the reason of a failure goes. */
+struct reason {
+	char *text;
+	size_t size;
+};
+
+__attribute__((format(printf, 2, 3))) static int usage(const struct reason *why, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why->text, why->size, fmt, ap);
+	va_end(ap);
+	return EXIT_USAGE;
+}
+
+/* A word as the option it is meant as: without dashes and "=value". */
+static void bare_name(const char *word, char *name, size_t size)
+{
+	word += strspn(word, "-");
+	snprintf(name, size, "%.*s", (int)strcspn(word, "="), word);
+}
+
+static int unknown_option(const struct reason *why, const char *word, int letter)
+{
+	char name[64];
+	const char *near;
+
+	bare_name(word, name, sizeof(name));
+	near = strlen(name) > 1 ? suggest_nearest(name, long_names, LONG_COUNT) : NULL;
+	if (near)
+		return usage(why, "unknown option '%.*s%s'; did you mean '--%s'?", (int)strspn(word, "-"), word, name,
+			     near);
+	if (word[1] == '-')
+		return usage(why, "unknown option '--%s'", name);
+	return usage(why, "unknown option '-%c'", letter);
+}
+
+/* getopt_long answered '?': the option is unknown, or it is known and was given a value that it does not take. */
+static int refused_option(const struct reason *why, const char *word, int answer)
+{
+	char name[64];
+
+	if (word[1] != '-' || !answer)
+		return unknown_option(why, word, answer);
+	bare_name(word, name, sizeof(name));
+	return usage(why, "option '--%s' takes no value", name);
+}
+
+static const char *value_name(int answer)
+{
+#define X(name, a, takes, value) \
+	if (answer == (a))       \
+		return value;
+	OPTION_LIST(X)
+#undef X
+	return "";
+}
+
+static int missing_value(const struct reason *why, const char *word, int answer)
+{
+	if (word[1] == '-')
+		return usage(why, "option '%s' needs its %s", word, value_name(answer));
+	return usage(why, "option '-%c' needs its %s", answer, value_name(answer));
+}
+
+/* Decimal digits at *s, which moves behind them. False if there are none or the number is above max. */
+static bool read_digits(const char **s, uint64_t max, uint64_t *n)
+{
+	const char *p = *s;
+
+	for (*n = 0; *p >= '0' && *p <= '9'; p++) {
+		uint64_t digit = (uint64_t)(*p - '0');
+
+		if (*n > (max - digit) / 10)
+			return false;
+		*n = *n * 10 + digit;
+	}
+	if (p == *s)
+		return false;
+	*s = p;
+	return true;
+}
+
+static int set_max_conns(struct options *o, const char *value, const struct reason *why)
+{
+	enum { MOST = 100000000 };
+	const char *s = value;
+	uint64_t n;
+
+	if (!read_digits(&s, MOST, &n) || *s || n == 0)
+		return usage(why, "--max-conns takes a number from 1 to %d, not '%s'", MOST, value);
+	o->set.max_conns = (uint32_t)n;
+	return 0;
+}
+
+/* The power of two that a size's suffix stands for; -1 if it is none. */
+static int suffix_shift(const char *suffix)
+{
+	static const char letters[] = "KMG";
+	const char *at = *suffix ? strchr(letters, *suffix & ~0x20) : NULL;
+
+	if (!*suffix)
+		return 0;
+	return at && *at && !suffix[1] ? 10 * (int)(at - letters + 1) : -1;
+}
+
+static int set_buffer_memory(struct options *o, const char *value, const struct reason *why)
+{
+	const char *s = value;
+	uint64_t n;
+
+	if (read_digits(&s, SIZE_MAX, &n)) {
+		int shift = suffix_shift(s);
+
+		if (shift >= 0 && n <= SIZE_MAX >> shift) {
+			o->set.buffer_memory = n << shift;
+			return 0;
+		}
+	}
+	return usage(why, "--buffer-memory takes a size such as 64M or 2G, not '%s'", value);
+}
+
+/* Seconds with up to nine decimals, as nanoseconds. */
+static bool read_seconds(const char *s, uint64_t max, uint64_t *ns)
+{
+	uint64_t whole, unit = 1000000000;
+
+	if (!read_digits(&s, max, &whole))
+		return false;
+	*ns = whole * unit;
+	if (*s == '.') {
+		for (s++; *s >= '0' && *s <= '9' && unit > 1; s++) {
+			unit /= 10;
+			*ns += (uint64_t)(*s - '0') * unit;
+		}
+	}
+	return *s == '\0';
+}
+
+static int set_linger(struct options *o, const char *value, const struct reason *why)
+{
+	enum { MOST = 86400 };
+
+	if (!read_seconds(value, MOST, &o->set.linger_ns))
+		return usage(why, "--linger takes seconds from 0 to %d, not '%s'", MOST, value);
+	return 0;
+}
+
+static int set_on_error(struct options *o, const char *value, const struct reason *why)
+{
+	const char *near;
+
+	for (unsigned i = 0; i < sizeof(on_error_names) / sizeof(on_error_names[0]); i++) {
+		if (!strcmp(value, on_error_names[i])) {
+			o->set.on_error = i;
+			return 0;
+		}
+	}
+	near = suggest_nearest(value, on_error_names, sizeof(on_error_names) / sizeof(on_error_names[0]));
+	if (near)
+		return usage(why, "--on-error takes pass, drop or stop; did you mean '%s'?", near);
+	return usage(why, "--on-error takes pass, drop or stop, not '%s'", value);
+}
+
+static int set_events(struct options *o, const char *format, const struct reason *why)
+{
+	if (format && strcmp(format, "markdown") != 0)
+		return usage(why, "--events takes nothing or '=markdown', not '=%s'", format);
+	o->events = format ? EVENTS_MARKDOWN : EVENTS_TEXT;
+	return 0;
+}
+
+static int set_script(struct options *o, const char *word, const struct reason *why)
+{
+	size_t len = strlen(word);
+
+	if (o->script)
+		return usage(why, "one script at a time: '%s' is a second (arguments for the script go after '--')",
+			     word);
+	o->script = word;
+	o->script_is_so = len > 3 && !strcmp(word + len - 3, ".so");
+	return 0;
+}
+
+static int add_input(struct options *o, const char *path, const struct reason *why)
+{
+	for (unsigned i = 0; i < o->ninputs && !strcmp(path, "-"); i++) {
+		if (!strcmp(o->inputs[i], "-"))
+			return usage(why, "standard input can be read only once");
+	}
+	o->inputs[o->ninputs++] = path;
+	return 0;
+}
+
+static void set_flag(struct options *o, int answer)
+{
+	switch (answer) {
+	case OPT_MIDSTREAM:
+		o->set.midstream = true;
+		break;
+	case OPT_VERIFY_CHECKSUMS:
+		o->set.verify_checksums = true;
+		break;
+	case OPT_CHECK:
+		o->check = true;
+		break;
+	case OPT_STATS:
+		o->stats = true;
+		break;
+	case OPT_VERSION:
+		o->version = true;
+		break;
+	case 'q':
+		o->verbosity = -1;
+		break;
+	case 'v':
+		o->verbosity = 1;
+		break;
+	case 'h':
+		o->help = true;
+		break;
+	}
+}
+
+/* One answer of getopt_long; word is what it stands in, value the option's. */
+static int set_option(struct options *o, int answer, const char *word, const char *value, const struct reason *why)
+{
+	switch (answer) {
+	case OPT_POSITIONAL:
+		return set_script(o, value, why);
+	case 'r':
+		return add_input(o, value, why);
+	case 'f':
+		o->filter = value;
+		return 0;
+	case 'w':
+		o->output = value;
+		return 0;
+	case OPT_MAX_CONNS:
+		return set_max_conns(o, value, why);
+	case OPT_BUFFER_MEMORY:
+		return set_buffer_memory(o, value, why);
+	case OPT_LINGER:
+		return set_linger(o, value, why);
+	case OPT_ON_ERROR:
+		return set_on_error(o, value, why);
+	case OPT_EVENTS:
+		return set_events(o, value, why);
+	case ':':
+		return missing_value(why, word, optopt);
+	case '?':
+		return refused_option(why, word, optopt);
+	default:
+		set_flag(o, answer);
+		return 0;
+	}
+}
+
+/* What no single option can see. */
+static int check_whole(const struct options *o, const struct reason *why)
+{
+	if (!o->script && !o->help && !o->version && !o->events)
+		return usage(why, "no script given; try 'mos-run --help'");
+	for (unsigned i = 0; i < o->ninputs && o->output && strcmp(o->output, "-") != 0; i++) {
+		if (!strcmp(o->inputs[i], o->output))
+			return usage(why, "'%s' cannot be read and written at once", o->output);
+	}
+	return 0;
+}
+
+int options_parse(struct options *o, int argc, char **argv, char *err, size_t errlen)
+{
+	const struct reason why = { err, errlen };
+
+	memset(o, 0, sizeof(*o));
+	settings_default(&o->set);
+	o->inputs = calloc((size_t)argc + 1, sizeof(*o->inputs));
+	if (!o->inputs)
+		return usage(&why, "%s", strerror(ENOMEM));
+
+	/* 0 makes glibc forget an earlier command line. */
+	optind = 0;
+	opterr = 0;
+	for (;;) {
+		const char *word = argv[optind ? optind : 1];
+		int answer = getopt_long(argc, argv, short_options, long_options, NULL);
+
+		if (answer == -1)
+			break;
+		if (set_option(o, answer, word, optarg, &why))
+			return EXIT_USAGE;
+	}
+	o->args = argv + optind;
+	o->nargs = argc - optind;
+	return check_whole(o, &why);
+}
+
+void options_fini(struct options *o)
+{
+	free(o->inputs);
+	o->inputs = NULL;
+	o->ninputs = 0;
+}
+
+/* 1073741824 as "1G": the largest unit without a remainder. */
+static void format_size(uint64_t bytes, char *text, size_t size)
+{
+	static const char units[] = " KMG";
+	unsigned unit = 0;
+
+	while (bytes && bytes % 1024 == 0 && units[unit + 1]) {
+		bytes /= 1024;
+		unit++;
+	}
+	snprintf(text, size, "%llu%.*s", (unsigned long long)bytes, unit ? 1 : 0, units + unit);
+}
+
+void options_help(FILE *f)
+{
+	struct settings set;
+	char memory[32];
+
+	settings_default(&set);
+	format_size(set.buffer_memory, memory, sizeof(memory));
+	fprintf(f, "Usage: mos-run [OPTION]... SCRIPT [-- ARGUMENT...]\n"
+		   "Run SCRIPT, a Lua file or a shared object (.so), on the packets of captures.\n"
+		   "Packets\n"
+		   "  -r, --read FILE           read this capture; repeatable, '-' is standard input\n"
+		   "  -f, --filter FILTER       only packets that this pcap filter matches\n"
+		   "  -w, --write FILE          write packets that were not dropped to this capture\n"
+		   "      --midstream           track connections whose SYN is missing, too\n"
+		   "      --verify-checksums    raise the error event for a wrong checksum\n");
+	fprintf(f,
+		"Limits\n"
+		"      --max-conns NUMBER    connections at a time (default %u)\n"
+		"      --buffer-memory SIZE  of all stream buffers; K, M, G; 0: any (default %s)\n"
+		"      --linger SECONDS      keep a closed connection's record (default %g)\n",
+		set.max_conns, memory, (double)set.linger_ns / 1e9);
+	fprintf(f,
+		"Run\n"
+		"      --on-error ACTION     a packet whose handler failed: pass, drop, stop\n"
+		"                            the run (default %s)\n"
+		"      --check               load SCRIPT and run nothing\n"
+		"      --events[=markdown]   list the events, SCRIPT's own too, and run nothing\n"
+		"      --stats               print counters at the end\n"
+		"  -q, --quiet  -v, --verbose  --version  -h, --help\n"
+		"Examples\n"
+		"  mos-run -r http.pcap script.lua\n"
+		"  zcat big.pcap.gz | mos-run -r - -f 'tcp port 80' --stats app.so -- -n 5\n",
+		on_error_names[set.on_error]);
+}

@@ -1,0 +1,55 @@
+/*
+ * The command line of mos-run. Parsing is pure: nothing is opened, printed or remembered between calls.
+ */
+#ifndef MOS_OPTIONS_H
+#define MOS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "worker.h"
+
+/* Exit codes of mos-run. */
+enum { EXIT_FINE = 0, EXIT_SCRIPT = 1, EXIT_USAGE = 2, EXIT_INPUT = 3 };
+
+/* --events: list the events instead of running. */
+enum events_list { EVENTS_NONE, EVENTS_TEXT, EVENTS_MARKDOWN };
+
+/* All strings are borrowed from argv. */
+struct options {
+	const char *script;  /* NULL only with help, version or events */
+	bool script_is_so;   /* its name ends in ".so" */
+	char **args;         /* what came after "--" */
+	int nargs;           /* strings at args */
+	const char **inputs; /* capture files, "-" is standard input; owned */
+	unsigned ninputs;
+	const char *filter; /* of the packets read; NULL: none */
+	const char *output; /* capture file to write, "-" is standard output; NULL: none */
+
+	bool check; /* load the script, run nothing */
+	bool stats;
+	bool help;
+	bool version;
+	enum events_list events;
+
+	int verbosity; /* -1 after -q, 0, 1 after -v: the last of them counts */
+
+	struct settings set; /* settings_default() and what the command line changes */
+};
+
+/*
+ * Fill o from the command line; argv is left as it is. Returns 0, or 2 (EXIT_USAGE) with one line in err, without the
+ * program's name and newline: print it as "mos-run: %s\n". Either way options_fini releases o.
+ *
+ * help and version win over everything that is missing, not over what is wrong.
+ */
+int options_parse(struct options *o, int argc, char **argv, char *err, size_t errlen);
+
+/* Release what o owns. */
+void options_fini(struct options *o);
+
+/* What --help prints; fits 80x24. */
+void options_help(FILE *f);
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * Every stage of a packet's way, in order. A burst is decoded, then looked up, so that the memory of the later stages is
+ * under way while the earlier ones work; then each packet goes through alone.
+ */
+#include "path.h"
+
+#include "api/filter.h"
+#include "connection.h"
+#include "delivery.h"
+#include "pkt/decode.h"
+#include "pkt/edit.h"
+
+static void burst_decode(struct worker *w, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct mos_packet *p = &w->burst[i];
+
+		w->stats.decode[packet_decode(p)]++;
+		w->stats.bytes += p->len;
+		if (p->decoded != MOS_DECODED_TCP)
+			continue;
+		p->hash = key_hash(&p->key, &w->seed);
+		table_prefetch(&w->table, p->hash);
+	}
+	w->stats.packets += n;
+}
+
+static void burst_find(struct worker *w, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct mos_packet *p = &w->burst[i];
+
+		if (p->decoded != MOS_DECODED_TCP)
+			continue;
+		p->slot = table_candidate(&w->table, p->hash);
+		const char *c = (const char *)worker_conn(w, p->slot);
+		__builtin_prefetch(c, 1);
+		__builtin_prefetch(c + 64, 1);
+		__builtin_prefetch(c + 128, 1);
+	}
+}
+
+static bool sees(const struct passive *s, const struct mos_packet *p)
+{
+	return s->used && (!s->family || s->family == p->ip_version);
+}
+
+static void raw_packet(struct worker *w, struct mos_packet *p)
+{
+	for (uint32_t i = 0; i < w->d.passives; i++) {
+		struct passive *s = &w->d.passive[i];
+
+		if (sees(s, p) && s->raw && filter_match(s->raw_filter, p))
+			dispatch_passive(&w->d, i, BIT_PKT_IN_NUL, p);
+	}
+}
+
+/* No connection claims it: every stream socket that sees its kind hears of it. */
+static void orphan_packet(struct worker *w, struct mos_packet *p)
+{
+	w->stats.orphans++;
+	for (uint32_t i = 0; i < w->d.passives; i++) {
+		struct passive *s = &w->d.passive[i];
+
+		if (!sees(s, p) || s->raw || !filter_match(s->orphan, p))
+			continue;
+		if (p->decoded == MOS_DECODED_TCP)
+			dispatch_passive(&w->d, i, BIT_PKT_IN_NUL, p);
+		else if (p->decoded >= MOS_DECODE_BAD)
+			dispatch_passive(&w->d, i, BIT_ERROR_NUL, p);
+		dispatch_passive(&w->d, i, BIT_ORPHAN_NUL, p);
+	}
+}
+
+static void raise_error(struct worker *w, struct mos_conn *c, int side, uint8_t reason, struct mos_packet *p)
+{
+	c->err_reason = reason;
+	dispatch_conn(&w->d, c, BIT_ERROR_NUL, side, p);
+}
+
+static void count_segment(struct stats *st, const struct mos_conn *c, const struct segment *s)
+{
+	st->rexmit_packets += s->rexmit;
+	st->keepalives += s->keepalive;
+	st->out_of_order_packets += s->out_of_order;
+	st->paws_rejected += s->paws;
+	st->after_close_packets += !!(c->flags & MOS_CONN_CLOSED);
+	if (s->error == MOS_ERR_OUT_OF_WINDOW && !s->paws) {
+		st->rst_ignored += !!(s->flags & MOS_TH_RST);
+		st->out_of_window += !(s->flags & MOS_TH_RST);
+	}
+}
+
+/* A wrong checksum: the receiver's stack will not see the packet, so nothing follows from it. */
+static void bad_checksum_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p)
+{
+	w->stats.bad_checksum++;
+	raise_error(w, c, p->dir == c->cli ? MOS_SIDE_SVR : MOS_SIDE_CLI, MOS_ERR_CHECKSUM, p);
+}
+
+/* A packet of a tracked connection: its sender's side, the retransmission check, its receiver's side. */
+static void tracked_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, bool opened)
+{
+	struct segment s;
+	struct dispatch *d = &w->d;
+
+	c->last_ns = w->now_ns;
+	if (w->set.verify_checksums && !packet_checksums_ok(p)) {
+		bad_checksum_packet(w, c, p);
+		return;
+	}
+	bool changed = track_sender(&w->tcp, c, p, &s);
+	uint32_t start = opened ? BIT_CONN_START_SND : 0;
+	dispatch_conn(d, c, BIT_PKT_IN_SND | start | (changed ? BIT_TCP_STATE_CHANGE_SND : 0), s.side, p);
+
+	if (s.rexmit) {
+		dispatch_conn(d, c, BIT_REXMIT_SND, s.side, p);
+		dispatch_conn(d, c, BIT_REXMIT_RCV, !s.side, p);
+	}
+	bool was_closed = c->flags & MOS_CONN_CLOSED;
+	count_segment(&w->stats, c, &s);
+	changed = track_receiver(c, &s);
+	if (s.error)
+		raise_error(w, c, !s.side, s.error, p);
+	delivery_packet(w, c, p, &s);
+	start = opened ? BIT_CONN_START_RCV : 0;
+	dispatch_conn(d, c, BIT_PKT_IN_RCV | start | (changed ? BIT_TCP_STATE_CHANGE_RCV : 0), !s.side, p);
+
+	if (!was_closed && (c->flags & MOS_CONN_CLOSED))
+		connection_closed(w, c);
+}
+
+static void one_packet(struct worker *w, struct mos_packet *p)
+{
+	bool opened = false;
+	struct mos_conn *c = NULL;
+
+	if (w->d.null_mask & BIT_PKT_IN_NUL)
+		raw_packet(w, p);
+	if (p->decoded == MOS_DECODED_TCP) {
+		w->stats.tcp_packets++;
+		c = connection_of(w, p, &opened);
+	}
+	if (c)
+		tracked_packet(w, c, p, opened);
+	else
+		orphan_packet(w, p);
+	w->stats.dropped += p->verdict == MOS_DROPPED;
+}
+
+void path_advance(struct worker *w, uint64_t now_ns)
+{
+	if (now_ns <= w->now_ns)
+		return;
+	w->now_ns = w->d.ctx.now_ns = now_ns;
+	if (now_ns < w->wake_ns)
+		return;
+	timers_run(&w->timers, &w->d, now_ns);
+	wheel_advance(&w->wheel, now_ns, connection_timeout, w);
+	uint64_t tick = 1ull << WHEEL_TICK_SHIFT, next = timers_next(&w->timers);
+	w->wake_ns = next < now_ns + tick ? next : now_ns + tick;
+}
+
+void path_burst(struct worker *w, unsigned n)
+{
+	burst_decode(w, n);
+	burst_find(w, n);
+	for (unsigned i = 0; i < n && !w->failed; i++) {
+		path_advance(w, w->burst[i].ts_ns);
+		one_packet(w, &w->burst[i]);
+	}
+	delivery_new_data(w);
+}

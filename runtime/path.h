@@ -1,0 +1,13 @@
+/* The packet's way through a worker. */
+#ifndef MOS_PATH_H
+#define MOS_PATH_H
+
+#include "worker.h"
+
+/* Take the first n packets of w->burst all the way, up to their verdicts. */
+void path_burst(struct worker *w, unsigned n);
+
+/* Let time reach now_ns: run timers and end idle connections that are due. */
+void path_advance(struct worker *w, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,159 @@
+#include "worker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "connection.h"
+#include "path.h"
+
+#define SECOND 1000000000ull
+
+void settings_default(struct settings *s)
+{
+	*s = (struct settings){
+		.max_conns = 1000000,
+		.buffer_memory = 1ull << 30,
+		.default_buf = 64 << 10,
+		.linger_ns = 5 * SECOND,
+		.half_open_ns = 60 * SECOND,
+		.established_ns = 3600 * SECOND,
+		.closing_ns = 120 * SECOND,
+		.on_error = ON_ERROR_PASS,
+	};
+}
+
+int worker_init(struct worker *w, int cpu, const struct settings *set)
+{
+	int rc;
+
+	memset(w, 0, sizeof(*w));
+	w->mctx.cpu = cpu;
+	w->set = *set;
+	key_seed_init(&w->seed);
+	if ((rc = pool_init(&w->conns, sizeof(struct mos_conn), set->max_conns)) < 0 ||
+	    (rc = track_init(&w->tcp, set->max_conns, set->buffer_memory)) < 0 ||
+	    (rc = table_init(&w->table, 1024, (const struct mos_conn *)w->conns.base)) < 0 ||
+	    (rc = dispatch_init(&w->d, &w->mctx,
+				4 * (uint64_t)set->max_conns < UINT32_MAX / 2 ? 4 * set->max_conns : UINT32_MAX / 2)) <
+		    0) {
+		worker_fini(w);
+		return rc;
+	}
+	w->d.ctx.conns = (struct mos_conn *)w->conns.base;
+	w->d.ctx.socks = (struct mos_sock *)w->d.socks.base;
+	w->d.ctx.worker = (uint32_t)cpu;
+	wheel_init(&w->wheel, w->d.ctx.conns);
+	return 0;
+}
+
+void worker_fini(struct worker *w)
+{
+	if (w->d.ctx.recs)
+		munmap(w->d.ctx.recs, ((size_t)w->set.max_conns + 1) * w->d.ctx.rec_size);
+	timers_fini(&w->timers);
+	dispatch_fini(&w->d);
+	table_fini(&w->table);
+	track_fini(&w->tcp);
+	pool_fini(&w->conns);
+}
+
+static int write_burst(struct worker *w, int n)
+{
+	for (int i = 0; i < n && w->out; i++) {
+		if (w->burst[i].verdict == MOS_DROPPED)
+			continue;
+		int rc = io_writer_put(w->out, &w->burst[i]);
+		if (rc < 0)
+			return rc;
+		w->stats.written++;
+	}
+	return 0;
+}
+
+int worker_run(struct worker *w, void (*tick)(void *arg), void *arg)
+{
+	while (!w->failed && !(w->stop && *w->stop)) {
+		int n = w->in->ops->rx_burst(w->in, w->burst, IO_BURST);
+
+		if (n < 0)
+			return n;
+		path_burst(w, (unsigned)n);
+		int rc = write_burst(w, n);
+		w->in->ops->free_burst(w->in);
+		if (rc < 0) {
+			snprintf(w->in->error, sizeof(w->in->error), "cannot write the output: %s", strerror(-rc));
+			return IO_FAILED;
+		}
+		if (tick)
+			tick(arg);
+	}
+	return IO_END;
+}
+
+void worker_finish(struct worker *w)
+{
+	for (uint32_t i = 1; i <= w->conns.top; i++) {
+		struct mos_conn *c = worker_conn(w, i);
+
+		if (c->flags & MOS_CONN_LIVE)
+			connection_end(w, c, MOS_ENDED_INPUT);
+	}
+}
+
+void worker_set_buffer(struct worker *w, struct mos_conn *c, int side, uint64_t limit)
+{
+	uint16_t off = (uint16_t)(MOS_CONN_NOBUF << side);
+	struct stream *st = track_stream(&w->tcp, c, side);
+
+	if (!limit) {
+		c->flags |= off;
+		track_stream_drop(&w->tcp, c, side);
+		return;
+	}
+	c->flags &= (uint16_t)~off;
+	if (st)
+		stream_resize(st, &w->tcp.slab, limit);
+	else
+		track_stream_make(&w->tcp, c, side, limit, STREAM_FIRST, c->end[!side].nxt_off);
+}
+
+void worker_stop(struct worker *w, struct mos_conn *c, int side)
+{
+	for (int i = 0; i < 2; i++) {
+		if (side != MOS_SIDE_BOTH && side != i)
+			continue;
+		c->end[i].flags |= MOS_END_STOPPED;
+		c->flags |= (uint16_t)(MOS_CONN_NOBUF << i);
+		track_stream_drop(&w->tcp, c, i);
+	}
+	if (c->end[0].flags & c->end[1].flags & MOS_END_STOPPED) {
+		c->flags |= MOS_CONN_STOPPED;
+		c->mask = 0;
+	}
+}
+
+int worker_set_record(struct worker *w, uint32_t size)
+{
+	size = (size + 7) & ~7u;
+	if (w->conns.top || w->d.ctx.recs)
+		return -EBUSY;
+	void *p = mmap(NULL, ((size_t)w->set.max_conns + 1) * size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	w->d.ctx.recs = p;
+	w->d.ctx.rec_size = size;
+	return 0;
+}
+
+void worker_handler_failed(struct worker *w)
+{
+	struct mos_packet *p = w->d.ctx.pkt;
+
+	w->stats.handler_errors++;
+	if (w->set.on_error == ON_ERROR_STOP)
+		w->failed = true;
+	else if (w->set.on_error == ON_ERROR_DROP && p)
+		p->verdict = MOS_DROPPED;
+}

@@ -1,0 +1,108 @@
+/*
+ * A worker: one core's share of the traffic and everything that belongs to it. Nothing here is shared with another
+ * worker, so nothing here locks. An mctx_t is a pointer to one.
+ */
+#ifndef MOS_WORKER_H
+#define MOS_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/stats.h"
+#include "event/dispatch.h"
+#include "event/timers.h"
+#include "flow/key.h"
+#include "flow/table.h"
+#include "flow/wheel.h"
+#include "io/io.h"
+#include "mos_api.h"
+#include "tcp/track.h"
+
+/* What decides a packet whose handler failed. */
+enum on_error { ON_ERROR_PASS, ON_ERROR_DROP, ON_ERROR_STOP };
+
+struct settings {
+	uint32_t max_conns;
+	size_t buffer_memory;  /* bytes for stream buffers */
+	uint64_t default_buf;  /* receive buffer limit of a passive socket that sets none */
+	uint64_t linger_ns;    /* how long a closed connection's record stays */
+	uint64_t half_open_ns; /* idle times after which a connection ends */
+	uint64_t established_ns;
+	uint64_t closing_ns;
+	bool midstream; /* pick up connections without a SYN */
+	bool verify_checksums;
+	enum on_error on_error;
+};
+
+/* The values of mos-run. */
+void settings_default(struct settings *s);
+
+struct worker {
+	struct mtcp_context mctx; /* first: programs read mctx->cpu */
+	struct dispatch d;
+	struct settings set;
+	struct stats stats;
+
+	struct key_seed seed;
+	struct table table;
+	struct pool conns;
+	struct wheel wheel;
+	struct tracker tcp;
+	struct timers timers;
+
+	struct io *in;
+	struct io_writer *out; /* NULL: nobody wants what passes */
+	struct mos_packet burst[IO_BURST];
+	uint64_t now_ns;
+	uint64_t wake_ns; /* nothing is due before this time */
+
+	uint32_t dirty[4 * IO_BURST]; /* index << 1 | side of who owes a CONN_NEW_DATA */
+	uint32_t dirty_n;
+	uint32_t probe; /* where the search for a connection to give up goes on */
+
+	const volatile int *stop; /* set by a signal; NULL: never */
+	bool failed;              /* a handler failed and on_error says stop */
+};
+
+static inline struct worker *worker_of(mctx_t m)
+{
+	return (struct worker *)(void *)m;
+}
+
+/* 0 or -errno. */
+int worker_init(struct worker *w, int cpu, const struct settings *set);
+void worker_fini(struct worker *w);
+
+/*
+ * Read, handle and write packets until the input ends, *stop is set or the worker has failed; tick, if given, is called
+ * after each burst. Returns IO_END, or IO_FAILED with the
+ * text in w->in->error.
+ */
+int worker_run(struct worker *w, void (*tick)(void *arg), void *arg);
+
+/* End every connection (MOS_ENDED_INPUT). */
+void worker_finish(struct worker *w);
+
+static inline struct mos_conn *worker_conn(const struct worker *w, uint32_t i)
+{
+	return pool_at(&w->conns, i);
+}
+
+static inline uint32_t worker_conn_index(const struct worker *w, const struct mos_conn *c)
+{
+	return (uint32_t)(((const uint8_t *)c - w->conns.base) / sizeof(*c));
+}
+
+/* Limit of the receive buffer of one connection's side, in bytes; 0 switches it off and drops what is there. */
+void worker_set_buffer(struct worker *w, struct mos_conn *c, int side, uint64_t limit);
+
+/* MOS_STOP_MON: no more events or work for side (MOS_SIDE_BOTH: the connection); packets still pass. */
+void worker_stop(struct worker *w, struct mos_conn *c, int side);
+
+/* Size in bytes of the per-connection script record; once, before the first packet. 0, -EBUSY or -ENOMEM. */
+int worker_set_record(struct worker *w, uint32_t size);
+
+/* A handler failed: what on_error says happens to the packet in dispatch and to the run. */
+void worker_handler_failed(struct worker *w);
+
+#endif
