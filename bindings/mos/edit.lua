@@ -1,0 +1,91 @@
+-- pkt:set: changes of a packet that keep its length.
+local ffi = require "ffi"
+local check = require "mos.check"
+local pkt = require "mos.pkt"
+local lib = require "mos.ffi"
+
+local C, ctx = lib.C, lib.ctx
+
+local IP, TCP, PAYLOAD = 1, 2, 3
+local bytes = ffi.new "uint8_t[16]"
+
+-- size bytes of the number, most significant first.
+local function put_number(name, value, size)
+	if type(value) ~= "number" or value < 0 or value >= 256 ^ size or value % 1 ~= 0 then
+		check.fail(4, "pkt:set: %s must be a number from 0 to %d", name, 256 ^ size - 1)
+	end
+	for i = size - 1, 0, -1 do
+		bytes[i] = value % 256
+		value = math.floor(value / 256)
+	end
+	return bytes, size
+end
+
+local function number(layer, off, size)
+	return function(name, value)
+		return layer, off, put_number(name, value, size)
+	end
+end
+
+-- IPv4 and IPv6 have it at different places.
+local function by_version(off4, off6)
+	return function(name, value, p)
+		return IP, p.ip_version == 4 and off4 or off6, put_number(name, value, 1)
+	end
+end
+
+local function address(off4, off6)
+	return function(name, value, p)
+		if p.ip_version == 0 then
+			return IP, 0, bytes, 4
+		end
+		local n = tonumber(C.mos_ffi_addr_parse(tostring(value), p.ip_version, bytes))
+		if n == 0 then
+			check.fail(3, "pkt:set: %s is no IPv%d address: '%s'", name, p.ip_version, tostring(value))
+		end
+		return IP, n == 4 and off4 or off6, bytes, n
+	end
+end
+
+local function text(_, value)
+	if type(value) ~= "string" then
+		check.fail(3, "pkt:set: payload must be a string, not a %s", type(value))
+	end
+	return PAYLOAD, 0, value, #value
+end
+
+local fields = {
+	src_addr = address(12, 8),
+	dst_addr = address(16, 24),
+	ttl = by_version(8, 7),
+	src_port = number(TCP, 0, 2),
+	dst_port = number(TCP, 2, 2),
+	seq = number(TCP, 4, 4),
+	ack = number(TCP, 8, 4),
+	flags = number(TCP, 13, 1),
+	window = number(TCP, 14, 2),
+	urgent = number(TCP, 18, 2),
+	payload = text,
+}
+
+-- What the packet does not have, or the capture cut off, is the world's fault: nil and a message.
+pkt.method("set", function(_, changes)
+	local p = pkt.current()
+	check.argument(2, "pkt:set", "the argument", changes, "table")
+	for name in pairs(changes) do
+		if not fields[name] then
+			check.unknown(2, "field of pkt:set", name, check.keys(fields))
+		end
+	end
+	local reason
+	for _, name in ipairs(check.keys(changes)) do
+		if C.mos_ffi_packet_write(ctx, fields[name](name, changes[name], p)) < 0 then
+			reason = name .. ": the packet, as captured, does not have these bytes"
+		end
+	end
+	if C.mos_ffi_packet_fix(ctx) < 0 then
+		reason = reason or "checksum: the capture cut off bytes that it covers"
+	end
+	return not reason or nil, reason
+end)
+

@@ -1,0 +1,148 @@
+-- From a script's functions to what C calls: functions without arguments, which read the context.
+--
+-- Each is made from source of its own, so that LuaJIT compiles each with its own traces, and a side is a constant in
+-- them.
+local jit_util = require "jit.util"
+local check = require "mos.check"
+local conn = require "mos.conn"
+local event = require "mos.event"
+local names = require "mos.names"
+local object = require "mos.object"
+local pkt = require "mos.pkt"
+local lib = require "mos.ffi"
+local host = require "mos.host"
+
+local C, ctx = lib.C, lib.ctx
+
+local handler = {}
+
+local template = [[
+local fn, ev, ctx, current, packet = ...
+return function()
+	local conn, side, pkt = current(), ctx.side
+	if ctx.pkt ~= nil then
+		pkt = packet
+	end
+	if side == 0 then
+		CALL("cli")
+	elseif side == 1 then
+		CALL("svr")
+	else
+		CALL("both")
+	end
+end
+]]
+
+local handler_source = template:gsub("CALL%((.-)%)", "fn(conn, %1, pkt, ev)")
+local filter_source = template:gsub("CALL%((.-)%)", "ctx.result = fn(conn, %1, pkt, ev) and 1 or 0")
+
+-- Functions of one prototype share what is made from source: closures that a handler makes for each connection.
+local factories = setmetatable({}, { __mode = "k" })
+
+local function factory_of(fn)
+	local proto = jit_util.funcinfo(fn).proto or fn
+	local factory = factories[proto]
+	if not factory then
+		factory = loadstring(handler_source, "=(mos.handler)")
+		factories[proto] = factory
+	end
+	return factory
+end
+
+-- The number of (function, event), and back: a number is given again when no connection uses it any more.
+local refs = {}
+local users = {}
+
+local function forget(ref)
+	local user = users[ref]
+	if user then
+		refs[user.ev][user.fn] = nil
+	end
+end
+
+-- The number by which C calls fn. own: make it from source of its own.
+local function ref_of(fn, ev, own)
+	local of_event = refs[ev]
+	if not of_event then
+		of_event = {}
+		refs[ev] = of_event
+	end
+	local ref = of_event[fn]
+	if ref then
+		return ref
+	end
+	ref = C.mos_ffi_ref_take(ctx)
+	if ref == 0 then
+		error("not enough memory")
+	end
+	forget(ref)
+	local make = own and loadstring(handler_source, "=(mos.handler)") or factory_of(fn)
+	host.handlers[ref] = make(fn, ev, ctx, conn.current, pkt.object)
+	of_event[fn], users[ref] = ref, { fn = fn, ev = ev }
+	return ref
+end
+
+-- A number for a function that is called without arguments.
+function handler.plain(fn)
+	local ref = C.mos_ffi_ref_take(ctx)
+	host.handlers[ref] = fn
+	return ref
+end
+
+-- What C calls for a filter leaves its answer in the context.
+function handler.filter(index, fn, ev)
+	host.filters[index] = loadstring(filter_source, "=(mos.filter)")(fn, ev, ctx, conn.current, pkt.object)
+end
+
+-- (event, fn) or (event, hook, fn)
+local function register(level, who, sock, ev, hook, fn, own)
+	if fn == nil then
+		hook, fn = nil, hook
+	end
+	local id = event.id(level + 1, ev)
+	local hook_number = event.hook(level + 1, id, ev, hook)
+	local rc
+	if object.is_function(fn) then
+		rc = C.mos_ffi_register(ctx, sock, id, hook_number, fn.address, 0)
+	else
+		check.argument(level + 1, who, "the handler", fn, "function")
+		rc = C.mos_ffi_register(ctx, sock, id, hook_number, nil, ref_of(fn, ev, own))
+	end
+	if rc < 0 then
+		check.fail(level + 1, "%s: %s", who, names.errno(rc))
+	end
+end
+
+local function unregister(level, who, sock, ev, hook)
+	local id = event.id(level + 1, ev)
+	local rc = C.mos_ffi_register(ctx, sock, id, event.hook(level + 1, id, ev, hook), nil, 0)
+	if rc < 0 then
+		check.fail(level + 1, "%s: %s", who, names.errno(rc))
+	end
+end
+
+handler.register, handler.unregister = register, unregister
+
+conn.method("on", function(h, ev, hook, fn)
+	conn.live(h)
+	register(2, "conn:on", C.mos_ffi_conn_sock(ctx, conn.bits(h)), ev, hook, fn, false)
+end)
+
+conn.method("off", function(h, ev, hook)
+	conn.live(h)
+	unregister(2, "conn:off", C.mos_ffi_conn_sock(ctx, conn.bits(h)), ev, hook)
+end)
+
+conn.method("raise", function(h, ev)
+	local c = conn.live(h)
+	if ctx.conn ~= c then
+		check.fail(2, "conn:raise: an event is raised inside a handler, for the connection that it was called for")
+	end
+	local id = event.id(2, ev)
+	local rc = C.mos_ffi_event_raise(ctx, id)
+	if rc < 0 then
+		check.fail(2, "conn:raise: cannot raise '%s': %s", tostring(ev), names.errno(rc))
+	end
+end)
+
+return handler

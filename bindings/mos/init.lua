@@ -1,0 +1,50 @@
+-- require "mos": the interface that scripts are written against; docs/scripting.md describes it.
+local check = require "mos.check"
+local event = require "mos.event"
+local handler = require "mos.handler"
+local monitor = require "mos.monitor"
+local names = require "mos.names"
+local object = require "mos.object"
+local record = require "mos.record"
+local timer = require "mos.timer"
+local host = require "mos.host"
+local ctx = require("mos.ffi").ctx
+require "mos.read"
+require "mos.edit"
+
+host.at_exit = {}
+
+local mos = {
+	monitor = monitor.open,
+	record = record,
+	load = object.load,
+	timer = timer.once,
+	every = timer.every,
+	log = require "mos.log",
+	shared = require "mos.shared",
+	args = host.args,
+	input = host.input,
+	worker = ctx.worker + 1,
+	other = names.other_side,
+}
+
+function mos.event(options)
+	local ev = event.define(options, handler.filter, object.is_function)
+	return ev
+end
+
+function mos.at_exit(fn)
+	check.argument(2, "mos.at_exit", "the argument", fn, "function")
+	table.insert(host.at_exit, fn)
+end
+
+-- Seconds since the epoch: of the packet in dispatch where packets come from captures.
+function mos.now()
+	return tonumber(ctx.now_ns) / 1e9
+end
+
+return setmetatable(mos, {
+	__index = function(_, name)
+		check.unknown(2, "field of mos", name, check.keys(mos))
+	end,
+})

@@ -1,0 +1,206 @@
+-- The packet in dispatch. One object, which reads its fields when they are asked for and copies nothing. Why no field
+-- compares anything: see conn.lua.
+local ffi = require "ffi"
+local bit = require "bit"
+local check = require "mos.check"
+local lib = require "mos.ffi"
+
+local C, ctx, call = lib.C, lib.ctx, lib.call
+local band = bit.band
+local truth = require("mos.names").truth
+local tonumber = tonumber
+
+local TCP = C.MOS_DECODED_TCP
+
+local function value(x)
+	return x
+end
+
+local function none()
+	return nil
+end
+
+-- A value that only TCP packets have (by mos_packet.decoded), or only IP packets (by ip_version).
+local tcp, ip = {}, { [0] = none, none, none, none, value, none, value }
+for i = 0, C.MOS_DECODE_COUNT - 1 do
+	tcp[i] = i == TCP and value or none
+end
+
+-- A member is a field, whose function is called with the packet's record, or a method.
+local members, is_field = {}, {}
+local addr_buf = ffi.new "char[46]"
+
+local function field(name, get)
+	members[name], is_field[name] = get, true
+end
+
+local function method(name, fn)
+	members[name], is_field[name] = fn, false
+end
+
+field("ts", function(p)
+	return tonumber(p.ts_ns) / 1e9
+end)
+field("ts_ns", function(p)
+	return p.ts_ns
+end)
+field("number", function(p)
+	return (tonumber(p.number))
+end)
+field("len", function(p)
+	return p.len
+end)
+field("caplen", function(p)
+	return p.caplen
+end)
+field("data", function(p)
+	return p.data
+end)
+field("port", function(p)
+	return p.port
+end)
+field("dropped", function(p)
+	return truth[p.verdict]
+end)
+
+-- nil where the packet is not IP.
+field("ip_version", function(p)
+	return (ip[p.ip_version](p.ip_version))
+end)
+field("ip_proto", function(p)
+	return (ip[p.ip_version](p.ip_proto))
+end)
+field("ip_len", function(p)
+	return (ip[p.ip_version](p.ip_len))
+end)
+field("ip_id", function(p)
+	return p.ip_version == 4 and p.ip_id or nil
+end)
+field("ttl", function(p)
+	if p.ip_version == 0 then
+		return nil
+	end
+	return p.data[p.l3 + (p.ip_version == 4 and 8 or 7)]
+end)
+
+local function addr(which)
+	local n = C.mos_ffi_packet_addr(ctx, which, addr_buf)
+	return n ~= 0 and ffi.string(addr_buf, n) or nil
+end
+
+field("src_addr", function()
+	return (addr(0))
+end)
+field("dst_addr", function()
+	return (addr(1))
+end)
+
+-- nil where the packet is not TCP.
+field("src_port", function(p)
+	return (tcp[p.decoded](p.key.port[p.dir]))
+end)
+field("dst_port", function(p)
+	return (tcp[p.decoded](p.key.port[1 - p.dir]))
+end)
+field("seq", function(p)
+	return (tcp[p.decoded](p.seq))
+end)
+field("ack", function(p)
+	return (tcp[p.decoded](p.ack))
+end)
+field("window", function(p)
+	return (tcp[p.decoded](p.window))
+end)
+field("urgent", function(p)
+	return (tcp[p.decoded](p.urgent))
+end)
+field("flags", function(p)
+	return (tcp[p.decoded](p.tcp_flags))
+end)
+field("payload_len", function(p)
+	return (tcp[p.decoded](p.payload_len))
+end)
+field("payload_caplen", function(p)
+	return (tcp[p.decoded](p.payload_caplen))
+end)
+field("payload", function(p)
+	return (tcp[p.decoded](p.data + p.payload))
+end)
+
+field("fin", function(p)
+	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x01)]))
+end)
+field("syn", function(p)
+	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x02)]))
+end)
+field("rst", function(p)
+	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x04)]))
+end)
+field("psh", function(p)
+	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x08)]))
+end)
+field("is_ack", function(p)
+	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x10)]))
+end)
+field("urg", function(p)
+	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x20)]))
+end)
+field("ece", function(p)
+	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x40)]))
+end)
+field("cwr", function(p)
+	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x80)]))
+end)
+
+-- [0] is true; everything else raises, for the script that called a member.
+local there = setmetatable(require "table.new"(1, 0), {
+	__index = function()
+		error("no packet is in dispatch; pkt is only good inside the handler that received it", 4)
+	end,
+})
+there[0] = true
+
+-- The packet's record. Called by members, which a script calls.
+local function current()
+	local _ = there[call.no_pkt]
+	return ctx.pkt
+end
+
+method("payload_string", function(_, max)
+	local p = current()
+	if p.decoded ~= TCP then
+		return nil
+	end
+	local n = p.payload_caplen
+	if max and max < n then
+		n = max
+	end
+	return (ffi.string(p.data + p.payload, n))
+end)
+
+method("frame_string", function()
+	local p = current()
+	return (ffi.string(p.data, p.caplen))
+end)
+
+method("drop", function()
+	current().verdict = C.MOS_DROPPED
+end)
+
+local pkt_t = ffi.metatype("struct { const uint8_t _unused; }", {
+	__index = function(_, name)
+		local member = members[name]
+		if is_field[name] then
+			return (member(current()))
+		end
+		return member or check.unknown(2, "field of a packet", name, check.keys(members))
+	end,
+	__newindex = function(_, name)
+		check.fail(2, "pkt.%s cannot be assigned; use pkt:set { %s = ... }", tostring(name), tostring(name))
+	end,
+	__tostring = function()
+		return ctx.pkt ~= nil and "packet " .. tonumber(ctx.pkt.number) or "packet (gone)"
+	end,
+})
+
+return { current = current, method = method, object = pkt_t() }

@@ -1,0 +1,42 @@
+/* The packet in dispatch, for bindings/mos/pkt.lua. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "ctx.h"
+#include "pkt/edit.h"
+
+size_t mos_ffi_packet_addr(struct mos_ctx *ctx, int which, char *buf)
+{
+	const struct mos_packet *p = ctx->pkt;
+	bool v6 = p && p->ip_version == 6;
+	size_t len = v6 ? 16 : 4, at = v6 ? 8 : 12;
+
+	if (!p || !p->ip_version)
+		return 0;
+	at += p->l3 + len * (size_t)which;
+	if (at + len > p->caplen || !inet_ntop(v6 ? AF_INET6 : AF_INET, p->data + at, buf, INET6_ADDRSTRLEN))
+		return 0;
+	return strlen(buf);
+}
+
+size_t mos_ffi_addr_parse(const char *text, uint32_t family, uint8_t *out)
+{
+	if (inet_pton(family == 6 ? AF_INET6 : AF_INET, text, out) != 1)
+		return 0;
+	return family == 6 ? 16 : 4;
+}
+
+int mos_ffi_packet_write(struct mos_ctx *ctx, int layer, size_t off, const void *data, size_t len)
+{
+	return packet_overwrite(ctx->pkt, (enum edit_layer)layer, off, data, len);
+}
+
+int mos_ffi_packet_fix(struct mos_ctx *ctx)
+{
+	struct mos_packet *p = ctx->pkt;
+
+	if (p->ip_version == 4)
+		packet_fix_ip_checksum(p);
+	return p->decoded == MOS_DECODED_TCP ? packet_fix_tcp_checksum(p) : 0;
+}

@@ -1,0 +1,77 @@
+/* The bytes that an end received, for bindings/mos/read.lua. */
+#include <errno.h>
+#include <string.h>
+
+#include "api/reader.h"
+#include "ctx.h"
+
+const uint8_t *mos_ffi_read(struct mos_ctx *ctx, uint64_t conn, int side, size_t max, struct mos_view *v)
+{
+	struct worker *w = ctx_worker(ctx);
+	int sock = handle_sock(ctx, conn);
+	const uint8_t *bytes;
+	ssize_t there = reader_view(w, sock, side, &bytes, &v->gap);
+
+	if (there <= 0 || !max)
+		return NULL;
+	v->len = (size_t)there < max ? (size_t)there : max;
+	reader_consume(w, sock, side, v->len);
+	return bytes;
+}
+
+int64_t mos_ffi_ppeek(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off, void *buf, size_t len)
+{
+	return reader_ppeek(ctx_worker(ctx), handle_sock(ctx, conn), side, buf, len, off);
+}
+
+/* The stream and the monitor's place in it, NULL where nothing is buffered. */
+static const struct stream *stream_of(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t *cursor)
+{
+	int sock = handle_sock(ctx, conn);
+
+	*cursor = sock < 0 ? 0 : ctx->socks[sock - PASSIVE_MAX].cursor[side];
+	return sock < 0 ? NULL : track_stream(&ctx_worker(ctx)->tcp, handle_conn(ctx, conn), side);
+}
+
+/* A look that moves nothing: a gap at the cursor is for mos_ffi_read to report. */
+size_t mos_ffi_available(struct mos_ctx *ctx, uint64_t conn, int side)
+{
+	uint64_t cursor, gap;
+	const struct stream *s = stream_of(ctx, conn, side, &cursor);
+	size_t len = 0;
+
+	if (s)
+		stream_view(s, cursor, &len, &gap);
+	return len;
+}
+
+int mos_ffi_starts_with(struct mos_ctx *ctx, uint64_t conn, int side, const char *text, size_t len)
+{
+	return reader_starts_with(ctx_worker(ctx), handle_sock(ctx, conn), side, text, len) > 0;
+}
+
+int64_t mos_ffi_find(struct mos_ctx *ctx, uint64_t conn, int side, const char *text, size_t len)
+{
+	int sock = handle_sock(ctx, conn);
+	ssize_t at = reader_find(ctx_worker(ctx), sock, side, text, len);
+
+	return at < 0 ? at : (int64_t)ctx->socks[sock - PASSIVE_MAX].cursor[side] + at;
+}
+
+int64_t mos_ffi_find_from(struct mos_ctx *ctx, uint64_t conn, int side, const char *text, size_t len, uint64_t from)
+{
+	uint64_t cursor, gap;
+	const struct stream *s = stream_of(ctx, conn, side, &cursor);
+	size_t there = 0;
+	const uint8_t *bytes = s ? stream_view(s, from, &there, &gap) : NULL;
+	const uint8_t *hit = bytes ? memmem(bytes, there, text, len) : NULL;
+
+	return hit ? (int64_t)from + (hit - bytes) : -ENOENT;
+}
+
+int64_t mos_ffi_runs(struct mos_ctx *ctx, uint64_t conn, int side, struct mos_run *out, size_t n)
+{
+	_Static_assert(sizeof(struct mos_run) == sizeof(struct range), "the same two offsets");
+
+	return reader_runs(ctx_worker(ctx), handle_sock(ctx, conn), side, (struct range *)out, n);
+}
