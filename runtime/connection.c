@@ -213,8 +213,6 @@ void connection_end(struct worker *w, struct mos_conn *c, enum mos_end_reason re
 	w->stats.connections_ended++;
 	wheel_disarm(&w->wheel, idx);
 	table_remove(&w->table, c->hash, idx);
-	if (w->d.engine.ended)
-		w->d.engine.ended(w->d.engine.arg, idx);
 	dispatch_close(&w->d, c);
 	track_end(&w->tcp, c);
 	c->flags = 0;

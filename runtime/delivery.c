@@ -75,11 +75,41 @@ static void note_early(struct mos_end *r, const struct stream *st)
 		r->flags &= (uint16_t)~MOS_END_EARLY;
 }
 
-/* Give up what is missing below offset `to` in the stream that `side` receives. */
-static void give_up(struct worker *w, struct mos_conn *c, int side, struct stream *st, uint64_t to,
-		    struct mos_packet *p)
+/*
+ * [off, off + len) needs the room of unread bytes. They are not lost in silence: what the burst has brought so far is
+ * announced, then ERROR is raised, and a handler of either may read them. Returns the lowest offset still unread.
+ */
+static uint64_t make_room(struct worker *w, struct mos_conn *c, int side, uint64_t off, uint64_t len,
+			  struct mos_packet *p)
 {
+	const struct stream *st = track_stream(&w->tcp, c, side);
+	uint64_t keep = reader_keep(w, c, side);
+
+	if (__builtin_expect(!stream_excess(st, off, len, keep), 1))
+		return keep;
+	raise_new_data(w, c, side);
+	st = track_stream(&w->tcp, c, side);
+	keep = reader_keep(w, c, side);
+	if (!st || !stream_excess(st, off, len, keep))
+		return keep;
+	w->stats.buffer_full++;
+	raise_error(w, c, side, MOS_ERR_BUFFER_FULL, p);
+	return reader_keep(w, c, side);
+}
+
+/* Give up what is missing below offset `to` in the stream that `side` receives. */
+static void give_up(struct worker *w, struct mos_conn *c, int side, uint64_t to, struct mos_packet *p)
+{
+	struct stream *st = track_stream(&w->tcp, c, side);
+
+	if (to <= st->cont)
+		return;
+	make_room(w, c, side, st->cont, to - st->cont, p);
+	if (!(st = track_stream(&w->tcp, c, side)))
+		return;
+	uint64_t lost = st->lost;
 	uint64_t missing = stream_skip(st, &w->tcp.slab, to);
+	w->stats.buffer_lost_bytes += st->lost - lost;
 
 	c->missed[!side] += missing;
 	w->stats.gaps++;
@@ -95,7 +125,7 @@ static void give_up_acked(struct worker *w, struct mos_conn *c, int side, struct
 	struct stream *st;
 
 	while ((st = track_stream(&w->tcp, c, side)) && st->early.n && st->early.v[0].from <= acked)
-		give_up(w, c, side, st, st->early.v[0].from, p);
+		give_up(w, c, side, st->early.v[0].from, p);
 }
 
 /*
@@ -116,20 +146,6 @@ static void check_holes(struct worker *w, struct mos_conn *c, int side, struct m
 	c->gap_ns = 0;
 }
 
-/* Unread bytes are about to go: say so first, so that a handler may read them. */
-static uint64_t make_room(struct worker *w, struct mos_conn *c, int side, const struct stream *st, uint64_t off,
-			  size_t len, struct mos_packet *p)
-{
-	uint64_t keep = reader_keep(w, c, side);
-
-	if (stream_excess(st, off, len, keep)) {
-		raise_error(w, c, side, MOS_ERR_BUFFER_FULL, p);
-		keep = reader_keep(w, c, side);
-		w->stats.buffer_full += stream_excess(st, off, len, keep) > 0;
-	}
-	return keep;
-}
-
 /* Early bytes that the buffer has no room for, behind a hole that was acknowledged: then there is no use in waiting. */
 static void make_way(struct worker *w, struct mos_conn *c, int side, const struct segment *s, uint32_t have,
 		     struct mos_packet *p)
@@ -148,7 +164,7 @@ static void skip_cut(struct worker *w, struct mos_conn *c, int side, const struc
 	struct stream *st = track_stream(&w->tcp, c, side);
 
 	if (st && st->cont >= s->off + have)
-		give_up(w, c, side, st, s->off + s->len, p);
+		give_up(w, c, side, s->off + s->len, p);
 }
 
 static void write_bytes(struct worker *w, struct mos_conn *c, int side, const struct segment *s, uint32_t have,
@@ -162,12 +178,12 @@ static void write_bytes(struct worker *w, struct mos_conn *c, int side, const st
 		make_way(w, c, side, s, have, p);
 	if (!(st = track_stream(&w->tcp, c, side)))
 		return;
-	uint64_t keep = make_room(w, c, side, st, s->off, have, p);
-	st = track_stream(&w->tcp, c, side);
-	if (!st)
+	uint64_t keep = make_room(w, c, side, s->off, have, p);
+	if (!(st = track_stream(&w->tcp, c, side)))
 		return;
+	uint64_t lost = st->lost;
 	struct stream_write out = stream_write(st, &w->tcp.slab, s->off, p->data + p->payload + s->skip, have, keep);
-	w->stats.buffer_lost_bytes += out.dropped;
+	w->stats.buffer_lost_bytes += st->lost - lost;
 	note_early(&c->end[side], st);
 	if (out.grown)
 		mark_dirty(w, c, side);
@@ -201,7 +217,7 @@ void delivery_finish(struct worker *w, struct mos_conn *c)
 		struct stream *st = track_stream(&w->tcp, c, side);
 
 		while (st && st->early.n) {
-			give_up(w, c, side, st, st->early.v[0].from, NULL);
+			give_up(w, c, side, st->early.v[0].from, NULL);
 			st = track_stream(&w->tcp, c, side);
 		}
 		raise_new_data(w, c, side);

@@ -119,6 +119,12 @@ static int open_files(struct worker *w, const struct options *o)
 {
 	char err[512];
 
+	for (unsigned i = 0; o->output && i < o->ninputs; i++) {
+		if (io_same_file(o->inputs[i], o->output)) {
+			log_error("%s: is both input and output", o->output);
+			return EXIT_USAGE;
+		}
+	}
 	w->in = io_pcap_open(o->inputs, o->ninputs, o->filter, err, sizeof(err));
 	if (!w->in) {
 		log_error("%s", err);

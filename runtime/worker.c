@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "api/monitor.h"
 #include "connection.h"
 #include "path.h"
 
@@ -52,6 +53,7 @@ void worker_fini(struct worker *w)
 	if (w->d.ctx.recs)
 		munmap(w->d.ctx.recs, ((size_t)w->set.max_conns + 1) * w->d.ctx.rec_size);
 	timers_fini(&w->timers);
+	monitors_fini(w);
 	dispatch_fini(&w->d);
 	table_fini(&w->table);
 	track_fini(&w->tcp);
@@ -71,6 +73,15 @@ static int write_burst(struct worker *w, int n)
 	return 0;
 }
 
+static const char *write_reason(int rc)
+{
+	if (rc == -EPROTOTYPE)
+		return "a capture holds one link type, and the input has several";
+	if (rc == -EPROTONOSUPPORT)
+		return "captures have no number for this link type";
+	return strerror(-rc);
+}
+
 int worker_run(struct worker *w, void (*tick)(void *arg), void *arg)
 {
 	while (!w->failed && !(w->stop && *w->stop)) {
@@ -82,7 +93,8 @@ int worker_run(struct worker *w, void (*tick)(void *arg), void *arg)
 		int rc = write_burst(w, n);
 		w->in->ops->free_burst(w->in);
 		if (rc < 0) {
-			snprintf(w->in->error, sizeof(w->in->error), "cannot write the output: %s", strerror(-rc));
+			snprintf(w->in->error, sizeof(w->in->error), "cannot write the output: %s", write_reason(rc));
+			w->in->damaged = false;
 			return IO_FAILED;
 		}
 		if (tick)

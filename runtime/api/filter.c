@@ -1,23 +1,19 @@
 #include "api/filter.h"
 
 #include <ctype.h>
-#include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	SNAPLEN = 262144,
-	LINKS = 16,
-	LINKTYPE_RAW = 101 /* what DLT_RAW is called in files */
-};
+#include "io/pcap_link.h"
+
+enum { LINKS = 16, RAW_IP = 12, WHY = 256 };
 
 /* The expression for one link type. */
 struct link_program {
 	bool tried;
-	bool ok;
 	uint16_t link;
-	struct bpf_program code;
+	struct link_filter *code; /* NULL: it means nothing there */
 };
 
 struct pkt_filter {
@@ -29,22 +25,14 @@ struct pkt_filter {
 
 static void program_compile(struct link_program *p, uint16_t link, const char *text, char *why, size_t len)
 {
-	int dlt = link == LINKTYPE_RAW ? DLT_RAW : link;
-	pcap_t *pcap = pcap_open_dead(dlt, SNAPLEN);
-
 	p->tried = true;
 	p->link = link;
-	p->ok = pcap && pcap_compile(pcap, &p->code, text, 1, PCAP_NETMASK_UNKNOWN) == 0;
-	if (!p->ok)
-		snprintf(why, len, "%s", pcap ? pcap_geterr(pcap) : "out of memory");
-	if (pcap)
-		pcap_close(pcap);
+	p->code = link_filter_new(text, link_of_file(link), why, len);
 }
 
 static void program_free(struct link_program *p)
 {
-	if (p->ok)
-		pcap_freecode(&p->code);
+	link_filter_free(p->code);
 	*p = (struct link_program){ 0 };
 }
 
@@ -77,48 +65,23 @@ static bool names_link_layer(const char *text)
 	return false;
 }
 
-/* Is there a link type for which the expression means something? Ethernet's objection is the one to report. */
-static bool is_frame_filter(const char *text, char *why, size_t len)
-{
-	static const uint16_t links[] = { DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW, DLT_NULL };
-	bool ok = false;
-
-	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]) && !ok; i++) {
-		struct link_program p = { 0 };
-		char other[PCAP_ERRBUF_SIZE];
-
-		program_compile(&p, links[i], text, i ? other : why, i ? sizeof(other) : len);
-		ok = p.ok;
-		program_free(&p);
-	}
-	return ok;
-}
-
 static bool compile(struct pkt_filter *f, enum filter_scope scope, char *why, size_t len)
 {
 	if (scope == FILTER_INNER && !names_link_layer(f->text)) {
-		program_compile(&f->ip, DLT_RAW, f->text, why, len);
-		f->inner = f->ip.ok;
+		program_compile(&f->ip, RAW_IP, f->text, why, len);
+		f->inner = f->ip.code;
 	}
-	return f->inner || is_frame_filter(f->text, why, len);
-}
-
-/* libpcap says first that it cannot parse, then why. */
-static const char *reason(const char *why)
-{
-	const char *last = strstr(why, "filter expression: ");
-
-	return last ? last + strlen("filter expression: ") : why;
+	return f->inner || link_filter_check(f->text, why, len);
 }
 
 struct pkt_filter *filter_compile(const char *expr, enum filter_scope scope, char *err, size_t errlen)
 {
 	struct pkt_filter *f = calloc(1, sizeof(*f));
-	char why[PCAP_ERRBUF_SIZE] = "out of memory";
+	char why[WHY] = "out of memory";
 
 	if (f && (f->text = strdup(expr)) && compile(f, scope, why, sizeof(why)))
 		return f;
-	snprintf(err, errlen, "filter \"%s\": %s", expr, reason(why));
+	snprintf(err, errlen, "filter \"%s\": %s", expr, why);
 	filter_free(f);
 	return NULL;
 }
@@ -142,7 +105,7 @@ const char *filter_text(const struct pkt_filter *f)
 /* NULL when the input has more link types than LINKS: compiling for every packet would let a capture stall the run. */
 static const struct link_program *program_for(struct pkt_filter *f, uint16_t link)
 {
-	char why[PCAP_ERRBUF_SIZE];
+	char why[WHY];
 
 	for (unsigned i = 0; i < LINKS; i++) {
 		if (!f->links[i].tried)
@@ -155,9 +118,7 @@ static const struct link_program *program_for(struct pkt_filter *f, uint16_t lin
 
 static bool program_match(const struct link_program *prog, const struct mos_packet *p, uint32_t from)
 {
-	struct pcap_pkthdr h = { .caplen = p->caplen - from, .len = p->len > from ? p->len - from : 0 };
-
-	return prog && prog->ok && pcap_offline_filter(&prog->code, &h, p->data + from) != 0;
+	return prog && prog->code && link_filter_match(prog->code, p, from);
 }
 
 bool filter_match(struct pkt_filter *f, const struct mos_packet *p)

@@ -421,11 +421,32 @@ static void an_acknowledged_hole_before_a_full_buffer_is_given_up_at_once(void *
 		{ CLI, "P. 11:60011(60000) ack 1", "snd cli: pkt_in; rcv svr: pkt_in" },
 		{ SVR, ". 1:1(0) ack 60011", ACK_SVR },
 		{ CLI, "P. 60011:70011(10000) ack 1",
-		  "snd cli: pkt_in; nul svr: error(gap) error(buffer_full); rcv svr: pkt_in; nul svr: conn_new_data" },
+		  "snd cli: pkt_in; nul svr: error(gap) conn_new_data error(buffer_full); rcv svr: pkt_in; nul svr: conn_new_data" },
 		{ END, NULL, NULL },
 	};
 	(void)state;
 	run(steps);
+}
+
+/* A handler that reads in time keeps up with any burst; one that does not is told before bytes go. */
+static void a_full_buffer_is_announced_before_it_is_an_error(void **state)
+{
+	static const struct line open[] = { HANDSHAKE, { END, NULL, NULL } };
+	static const struct said data[] = {
+		{ CLI, "P. 1:40001(40000) ack 1" },
+		{ CLI, "P. 40001:80001(40000) ack 1" },
+		{ -1, NULL },
+	};
+	struct replay r;
+
+	(void)state;
+	replay_init(&r, NULL);
+	check(&r, open);
+	assert_string_equal(replay_burst(&r, data),
+			    "snd cli: pkt_in; rcv svr: pkt_in; snd cli: pkt_in; "
+			    "nul svr: conn_new_data error(buffer_full); rcv svr: pkt_in; nul svr: conn_new_data");
+	assert_int_equal(r.w->stats.buffer_full, 1);
+	replay_fini(&r);
 }
 
 static void a_fin_that_waits_behind_a_hole_is_received_when_the_hole_is_filled(void **state)
@@ -544,6 +565,7 @@ int main(void)
 		cmocka_unit_test(an_acknowledged_hole_is_given_up_after_a_moment),
 		cmocka_unit_test(bytes_that_the_snap_length_cut_off_are_not_waited_for),
 		cmocka_unit_test(an_acknowledged_hole_before_a_full_buffer_is_given_up_at_once),
+		cmocka_unit_test(a_full_buffer_is_announced_before_it_is_an_error),
 		cmocka_unit_test(a_fin_that_waits_behind_a_hole_is_received_when_the_hole_is_filled),
 		cmocka_unit_test(tcp_without_a_connection_is_pkt_in_and_orphan),
 		cmocka_unit_test(midstream_pickup_starts_with_the_first_packet),

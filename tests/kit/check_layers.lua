@@ -18,7 +18,7 @@ local SHARED = { ["runtime/control/stats.h"] = true, ["runtime/event/event_list.
 -- Headers of others, and which files may know them.
 local FOREIGN = {
 	{ "^lua", "^bindings/" }, { "^lauxlib%.h$", "^bindings/" },
-	{ "^pcap", "^runtime/io/pcap[%w_]*%.[ch]$", "^runtime/api/filter%.c$" },
+	{ "^pcap", "^runtime/io/pcap[%w_]*%.[ch]$" },
 	{ "^rte_", "^runtime/io/dpdk[%w_]*%.[ch]$" },
 }
 
