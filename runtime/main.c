@@ -170,11 +170,19 @@ static int process(struct worker *w)
 	return w->failed ? EXIT_SCRIPT : rc;
 }
 
+/* What scripts printed must have arrived: a full disk is no success. */
+static int flush_output(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_FINE;
+	log_error("standard output: %s", errno ? strerror(errno) : "write error");
+	return EXIT_INPUT;
+}
+
 static void print_stats(struct worker *w)
 {
 	w->stats.handler_calls = w->d.calls;
 	memcpy(w->stats.events, w->d.counts, sizeof(w->stats.events));
-	fflush(stdout);
 	stats_print(&w->stats, stderr);
 }
 
@@ -196,12 +204,16 @@ static int load_and_run(struct worker *w, struct app *app, const struct options 
 	if (rc == EXIT_FINE) {
 		w->stop = &stop;
 		rc = process(w);
-		app_exit(app, w);
+	} else if (stop) {
+		rc = EXIT_FINE;
 	}
-	int closed = close_files(w, o);
-	if (o->stats)
+	bool ran = w->in;
+	if (rc == EXIT_FINE || ran)
+		app_exit(app, w);
+	int closed = close_files(w, o), flushed = flush_output();
+	if (o->stats && ran)
 		print_stats(w);
-	return rc != EXIT_FINE ? rc : closed;
+	return rc != EXIT_FINE ? rc : closed != EXIT_FINE ? closed : flushed;
 }
 
 static int run(const struct options *o)

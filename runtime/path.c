@@ -161,13 +161,16 @@ void path_advance(struct worker *w, uint64_t now_ns)
 	w->wake_ns = next < now_ns + tick ? next : now_ns + tick;
 }
 
-void path_burst(struct worker *w, unsigned n)
+unsigned path_burst(struct worker *w, unsigned n)
 {
+	unsigned i;
+
 	burst_decode(w, n);
 	burst_find(w, n);
-	for (unsigned i = 0; i < n && !w->failed; i++) {
+	for (i = 0; i < n && !w->failed; i++) {
 		path_advance(w, w->burst[i].ts_ns);
 		one_packet(w, &w->burst[i]);
 	}
 	delivery_new_data(w);
+	return i;
 }

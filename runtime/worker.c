@@ -7,6 +7,7 @@
 #include "api/monitor.h"
 #include "connection.h"
 #include "path.h"
+#include "tcp/end.h"
 
 #define SECOND 1000000000ull
 
@@ -60,9 +61,9 @@ void worker_fini(struct worker *w)
 	pool_fini(&w->conns);
 }
 
-static int write_burst(struct worker *w, int n)
+static int write_burst(struct worker *w, unsigned n)
 {
-	for (int i = 0; i < n && w->out; i++) {
+	for (unsigned i = 0; i < n && w->out; i++) {
 		if (w->burst[i].verdict == MOS_DROPPED)
 			continue;
 		int rc = io_writer_put(w->out, &w->burst[i]);
@@ -89,8 +90,7 @@ int worker_run(struct worker *w, void (*tick)(void *arg), void *arg)
 
 		if (n < 0)
 			return n;
-		path_burst(w, (unsigned)n);
-		int rc = write_burst(w, n);
+		int rc = write_burst(w, path_burst(w, (unsigned)n));
 		w->in->ops->free_burst(w->in);
 		if (rc < 0) {
 			snprintf(w->in->error, sizeof(w->in->error), "cannot write the output: %s", write_reason(rc));
@@ -113,6 +113,21 @@ void worker_finish(struct worker *w)
 	}
 }
 
+/*
+ * Where a stream that is switched on now begins: behind what `side` was sent so far. At the sender's hook the packet in
+ * dispatch is still to be delivered.
+ */
+static uint64_t buffer_start(const struct worker *w, const struct mos_conn *c, int side)
+{
+	const struct mos_end *e = &c->end[!side];
+	const struct mos_packet *p = w->d.ctx.pkt;
+
+	if (!p || w->d.ctx.conn != c || w->d.ctx.hook != MOS_HK_SND || w->d.ctx.side == side || !p->payload_len)
+		return e->nxt_off;
+	int64_t off = end_offset(e, p->seq + !!(p->tcp_flags & MOS_TH_SYN));
+	return off < 0 ? 0 : (uint64_t)off < e->nxt_off ? (uint64_t)off : e->nxt_off;
+}
+
 void worker_set_buffer(struct worker *w, struct mos_conn *c, int side, uint64_t limit)
 {
 	uint16_t off = (uint16_t)(MOS_CONN_NOBUF << side);
@@ -127,7 +142,7 @@ void worker_set_buffer(struct worker *w, struct mos_conn *c, int side, uint64_t 
 	if (st)
 		stream_resize(st, &w->tcp.slab, limit);
 	else
-		track_stream_make(&w->tcp, c, side, limit, STREAM_FIRST, c->end[!side].nxt_off);
+		track_stream_make(&w->tcp, c, side, limit, STREAM_FIRST, buffer_start(w, c, side));
 }
 
 void worker_stop(struct worker *w, struct mos_conn *c, int side)

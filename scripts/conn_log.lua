@@ -35,6 +35,21 @@ if options.format ~= "json" and options.format ~= "tsv" then
 	fail("unknown format '%s'; it is json or tsv", options.format)
 end
 
+-- A folder that cannot be written to is better known now than at the first connection.
+local function check_folder(path)
+	local probe = path .. "/.conn_log"
+	local file, err = io.open(probe, "wb")
+	if not file then
+		fail("--streams: %s", err)
+	end
+	file:close()
+	os.remove(probe)
+end
+
+if options.streams then
+	check_folder(options.streams)
+end
+
 -- What has been written into a connection's history; letters_* has a bit per letter, counts_* their number.
 mos.record [[
 	uint8_t len;
@@ -120,17 +135,6 @@ mon:on("rexmit", "snd", function(conn, name, pkt)
 	end
 end)
 
--- The side of an error is the one that should have received.
-mon:on("error", function(conn, name)
-	if not conn then
-		return
-	elseif conn.error_reason == "gap" then
-		scaled(conn.rec, 1 - number[name], conn.rec.gaps, "g")
-	elseif conn.error_reason == "checksum" then
-		scaled(conn.rec, 1 - number[name], conn.rec.bad_checksums, "c")
-	end
-end)
-
 -- Named by what was sent: what the server received is the originator's.
 local function stream_path(conn, side)
 	return ("%s/%s.%s"):format(options.streams, conn.uid, side == CLI and "resp" or "orig")
@@ -155,13 +159,19 @@ end
 
 if options.streams then
 	mon:on("conn_new_data", write_stream)
-	-- Room for more is needed before the burst ends.
-	mon:on("error", function(conn, name)
-		if conn and conn.error_reason == "buffer_full" then
-			write_stream(conn, name)
-		end
-	end)
 end
+
+-- The side of an error is the one that should have received.
+mon:on("error", function(conn, name)
+	local reason, sender = conn and conn.error_reason, 1 - (number[name] or 0)
+	if reason == "gap" then
+		scaled(conn.rec, sender, conn.rec.gaps, "g")
+	elseif reason == "checksum" then
+		scaled(conn.rec, sender, conn.rec.bad_checksums, "c")
+	elseif reason == "buffer_full" and options.streams then
+		write_stream(conn, name)
+	end
+end)
 
 -- Zeek's conn_state: who opened, who closed, who reset.
 local function state_of(conn)
@@ -216,6 +226,13 @@ mon:on("conn_end", "rcv", function(conn)
 		write_stream(conn, "svr")
 	end
 	local orig, resp = conn.client, conn.server
+	-- Without buffers nobody waits for missing bytes; they are known by the end.
+	if orig.missed > 0 and rec.gaps[CLI] == 0 then
+		once(rec, CLI, "g")
+	end
+	if resp.missed > 0 and rec.gaps[SVR] == 0 then
+		once(rec, SVR, "g")
+	end
 	local history = require("ffi").string(rec.text, rec.len)
 	io.write(line:format(conn.start_ts, conn.uid, orig.addr, orig.port, resp.addr, resp.port, "tcp", conn.duration,
 		orig.bytes, resp.bytes, state_of(conn), orig.missed + resp.missed, history, orig.pkts, orig.ip_bytes,

@@ -47,8 +47,18 @@ method("peek", function(h, side, max)
 	return nil
 end)
 
+local most = 2 ^ 30
+
+-- C would take a negative length, and NaN, for a huge one.
+local function bad_length(len)
+	check.fail(3, "conn:ppeek: the length must be a number from 0 to 2^30 - 1, not %s", tostring(len))
+end
+
 method("ppeek", function(h, side, off, len)
 	live(h)
+	if type(len) ~= "number" or not (len >= 0 and len < most) then
+		bad_length(len)
+	end
 	if len > buffer_size then
 		buffer, buffer_size = ffi.new("uint8_t[?]", len), len
 	end

@@ -69,12 +69,20 @@ static void note_syn_options(struct mos_end *e, const struct mos_packet *p)
 	}
 }
 
+/* Its numbers are not settled: it has sent nothing yet, or no more than SYNs that the other end has not answered for good. */
+static bool is_opening(const struct mos_end *e)
+{
+	if (!(e->flags & MOS_END_BASE))
+		return true;
+	return e->state >= TCP_LISTEN && e->state <= TCP_SYN_RCVD && !(e->flags & MOS_END_DATA);
+}
+
 /* SYN and SYN-ACK. The first fixes the end's numbers; another of the same number is a retransmission. */
 static void note_syn(struct mos_end *e, const struct mos_packet *p, struct segment *s)
 {
 	if ((e->flags & MOS_END_SYN) && p->seq == e->isn) {
 		s->rexmit = true;
-	} else if (e->state <= TCP_SYN_RCVD && !(e->flags & MOS_END_DATA)) {
+	} else if (is_opening(e)) {
 		e->isn = p->seq;
 		e->nxt_off = 0;
 		e->flags |= MOS_END_SYN | MOS_END_BASE;
@@ -225,6 +233,7 @@ static void note_payload(struct tracker *t, struct mos_end *e, const struct mos_
 	if (off < 0) {
 		s->skip = -off < s->len ? (uint32_t)-off : s->len;
 		s->len -= s->skip;
+		s->error = MOS_ERR_OUT_OF_WINDOW;
 		off = 0;
 	}
 	s->off = (uint64_t)off;

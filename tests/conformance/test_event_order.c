@@ -473,6 +473,30 @@ static void tcp_without_a_connection_is_pkt_in_and_orphan(void **state)
 	run(steps);
 }
 
+static void data_below_the_streams_start_is_an_error(void **state)
+{
+	static const struct line steps[] = {
+		{ CLI, "P. 100:110(10) ack 1",
+		  "snd cli: pkt_in conn_start; rcv svr: pkt_in conn_start; nul svr: conn_new_data" },
+		{ CLI, "P. 50:60(10) ack 1", "snd cli: pkt_in; nul svr: error(out_of_window); rcv svr: pkt_in" },
+		{ END, NULL, NULL },
+	};
+	(void)state;
+	run_midstream(steps);
+}
+
+static void a_syn_ack_after_a_reset_changes_nothing(void **state)
+{
+	static const struct line steps[] = {
+		HANDSHAKE,
+		{ CLI, "R. 1:1(0) ack 1", "snd cli: pkt_in state(closed); rcv svr: pkt_in state(closed)" },
+		{ SVR, "S. 7000:7000(0) ack 1", "snd svr: pkt_in; nul cli: error(out_of_window); rcv cli: pkt_in" },
+		{ END, NULL, NULL },
+	};
+	(void)state;
+	run_midstream(steps);
+}
+
 static void midstream_pickup_starts_with_the_first_packet(void **state)
 {
 	static const struct line steps[] = {
@@ -568,6 +592,8 @@ int main(void)
 		cmocka_unit_test(a_full_buffer_is_announced_before_it_is_an_error),
 		cmocka_unit_test(a_fin_that_waits_behind_a_hole_is_received_when_the_hole_is_filled),
 		cmocka_unit_test(tcp_without_a_connection_is_pkt_in_and_orphan),
+		cmocka_unit_test(data_below_the_streams_start_is_an_error),
+		cmocka_unit_test(a_syn_ack_after_a_reset_changes_nothing),
 		cmocka_unit_test(midstream_pickup_starts_with_the_first_packet),
 		cmocka_unit_test(midstream_the_lower_port_is_the_server_whoever_sends_first),
 		cmocka_unit_test(an_old_timestamp_is_not_accepted),

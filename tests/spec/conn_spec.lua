@@ -331,6 +331,13 @@ mos.monitor {}:on("pkt_in", "snd", function(conn)
 end)]], two):gsub("\t", " ")))
 	end)
 
+	it("is not read by a length that is none", function()
+		for _, len in ipairs { "-1", "0/0", "2^40", "'x'", "nil" } do
+			assert.matches("conn:ppeek: the length must be a number from 0 to", (at_end("0 C S 0:0(0)",
+				"print(pcall(function() return conn:ppeek('svr', 0, " .. len .. ") end))")))
+		end
+	end)
+
 	it("in conn.rec is an error where none is declared", function()
 		assert.matches("no record is declared; call mos.record", (at_end("0 C S 0:0(0)",
 			"print(pcall(function() local x = conn.rec return x end))")))
