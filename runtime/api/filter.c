@@ -7,7 +7,7 @@
 
 #include "io/pcap_link.h"
 
-enum { LINKS = 16, RAW_IP = 12, WHY = 256 };
+enum { LINKS = 16, RAW_IP = 12, WHY = 256, IP6_LEN = 40, IP6_NEXT = 6, PLAIN_MAX = 1500 };
 
 /* The expression for one link type. */
 struct link_program {
@@ -121,10 +121,32 @@ static bool program_match(const struct link_program *prog, const struct mos_pack
 	return prog && prog->code && link_filter_match(prog->code, p, from);
 }
 
+/*
+ * libpcap's "tcp port" looks no further than the fixed IPv6 header. A packet with extension headers is shown to it without
+ * them: the fixed header, then TCP, as much as fits.
+ */
+static bool match_behind_extensions(const struct link_program *prog, const struct mos_packet *p)
+{
+	uint8_t plain[IP6_LEN + PLAIN_MAX];
+	uint32_t rest = p->caplen - p->l4;
+	struct mos_packet copy = *p;
+
+	if (rest > PLAIN_MAX)
+		rest = PLAIN_MAX;
+	memcpy(plain, p->data + p->l3, IP6_LEN);
+	memcpy(plain + IP6_LEN, p->data + p->l4, rest);
+	plain[IP6_NEXT] = p->ip_proto;
+	copy.data = plain;
+	copy.caplen = copy.len = IP6_LEN + rest;
+	return program_match(prog, &copy, 0);
+}
+
 bool filter_match(struct pkt_filter *f, const struct mos_packet *p)
 {
 	if (!f)
 		return true;
+	if (f->inner && p->decoded == MOS_DECODED_TCP && p->ip_version == 6 && p->l4 != p->l3 + IP6_LEN)
+		return match_behind_extensions(&f->ip, p);
 	if (f->inner && p->ip_version && p->l3 < p->caplen)
 		return program_match(&f->ip, p, p->l3);
 	return program_match(program_for(f, p->link), p, 0);

@@ -172,6 +172,42 @@ static void an_inner_filter_that_speaks_of_the_link_layer_looks_at_the_frame(voi
 	}
 }
 
+static void an_inner_filter_sees_ports_behind_ipv6_extension_headers(void **state)
+{
+	static struct frame f;
+	static const struct {
+		const char *expr;
+		bool matches;
+	} cases[] = {
+		{ "tcp port 80", true },
+		{ "tcp dst port 80", true },
+		{ "tcp src port 80", false },
+		{ "ip6 and tcp", true },
+		{ "udp", false },
+		{ "dst host fd00::2", true },
+		{ "tcp port 81", false },
+	};
+
+	(void)state;
+	f.len = 0;
+	/* Destination options, then TCP 1234 > 80. */
+	frame_hex(&f,
+		  "6000 0000 001c 3c40 fd00 0000 0000 0000 0000 0000 0000 0001 fd00 0000 0000 0000 0000 0000 0000 0002"
+		  "0600 0104 0000 0000"
+		  "04d2 0050 0000 0001 0000 0000 5002 ffff 0000 0000");
+	struct mos_packet p = frame_packet(&f, 12, f.len);
+	assert_int_equal(packet_decode(&p), MOS_DECODED_TCP);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char err[256];
+		struct pkt_filter *filter = filter_compile(cases[i].expr, FILTER_INNER, err, sizeof(err));
+
+		assert_non_null(filter);
+		if (filter_match(filter, &p) != cases[i].matches)
+			fail_msg("%s", cases[i].expr);
+		filter_free(filter);
+	}
+}
+
 static void a_frame_filter_means_what_tcpdump_means(void **state)
 {
 	static const struct {
@@ -258,6 +294,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_inner_filter_means_the_same_on_every_link),
 		cmocka_unit_test(an_inner_filter_that_speaks_of_the_link_layer_looks_at_the_frame),
+		cmocka_unit_test(an_inner_filter_sees_ports_behind_ipv6_extension_headers),
 		cmocka_unit_test(a_frame_filter_means_what_tcpdump_means),
 		cmocka_unit_test(a_wrong_expression_is_named_with_the_reason),
 		cmocka_unit_test(the_message_fits_the_room_that_it_is_given),
