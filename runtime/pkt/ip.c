@@ -5,13 +5,9 @@
 
 enum {
 	PROTO_HOP_BY_HOP = 0,
-	PROTO_IP4 = 4,
 	PROTO_TCP = 6,
-	PROTO_UDP = 17,
-	PROTO_IP6 = 41,
 	PROTO_ROUTING = 43,
 	PROTO_FRAGMENT = 44,
-	PROTO_GRE = 47,
 	PROTO_AH = 51,
 	PROTO_DEST_OPTIONS = 60,
 	PROTO_MOBILITY = 135,
@@ -65,33 +61,6 @@ static void ip_begin(struct cursor *c, uint8_t version, uint8_t proto, uint32_t 
 	p->ip_id = id;
 }
 
-static enum layer carried_layer(uint8_t proto)
-{
-	switch (proto) {
-	case PROTO_IP4:
-		return LAYER_IP4;
-	case PROTO_IP6:
-		return LAYER_IP6;
-	case PROTO_GRE:
-		return LAYER_GRE;
-	case PROTO_UDP:
-		return LAYER_UDP;
-	default:
-		return LAYER_NONE;
-	}
-}
-
-static enum layer ip_carried(struct cursor *c, uint8_t proto)
-{
-	const struct mos_packet *p = c->p;
-	enum layer next = carried_layer(proto);
-
-	if (next == LAYER_NONE || !cursor_descend(c))
-		return layer_stop(c, MOS_DECODED_IP);
-	c->outer = (struct outer_ip){ p->ip_version, p->ip_proto, p->l3, p->l4, p->ip_len, p->ip_id };
-	return next;
-}
-
 static enum layer ip_payload(struct cursor *c, uint8_t proto, bool fragment)
 {
 	if (c->off > UINT16_MAX)
@@ -102,7 +71,7 @@ static enum layer ip_payload(struct cursor *c, uint8_t proto, bool fragment)
 		return layer_stop(c, MOS_DECODED_FRAGMENT);
 	if (proto == PROTO_TCP)
 		return LAYER_TCP;
-	return proto == PROTO_AH && c->p->ip_version == 4 ? LAYER_AH : ip_carried(c, proto);
+	return proto == PROTO_AH && c->p->ip_version == 4 ? LAYER_AH : tunnel_layer(c, proto);
 }
 
 enum layer ip4_decode(struct cursor *c)

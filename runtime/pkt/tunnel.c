@@ -2,7 +2,36 @@
 #include "pkt/bytes.h"
 #include "pkt/layer.h"
 
+enum { PROTO_IP4 = 4, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47 };
+
 enum { GTP_EXT_MAX = 8 };
+
+static enum layer carried_layer(uint8_t proto)
+{
+	switch (proto) {
+	case PROTO_IP4:
+		return LAYER_IP4;
+	case PROTO_IP6:
+		return LAYER_IP6;
+	case PROTO_GRE:
+		return LAYER_GRE;
+	case PROTO_UDP:
+		return LAYER_UDP;
+	default:
+		return LAYER_NONE;
+	}
+}
+
+enum layer tunnel_layer(struct cursor *c, uint8_t proto)
+{
+	const struct mos_packet *p = c->p;
+	enum layer next = carried_layer(proto);
+
+	if (next == LAYER_NONE || !cursor_descend(c))
+		return layer_stop(c, MOS_DECODED_IP);
+	c->outer = (struct outer_ip){ p->ip_version, p->ip_proto, p->l3, p->l4, p->ip_len, p->ip_id };
+	return next;
+}
 
 static enum layer tunnel_type_layer(struct cursor *c, uint16_t type)
 {
