@@ -104,7 +104,7 @@ static inline void cursor_shorten(struct cursor *c, uint32_t len)
 enum layer ethertype_layer(struct cursor *c, uint16_t type);
 enum layer type_or_length_layer(struct cursor *c, uint16_t type);
 
-/* What the IP packet just decoded carries, if it may be another packet; what the packet is now is kept as the outer one. */
+/* What the IP packet just decoded carries, if it may be another packet; it is kept as the outer one. */
 enum layer tunnel_layer(struct cursor *c, uint8_t proto);
 
 /* The outermost layer of a link type; LAYER_NONE if it is not known. */
