@@ -97,6 +97,20 @@ static inline uint32_t frame_len(const struct mos_packet *p)
 	return p->len > p->caplen ? p->len : p->caplen;
 }
 
+/* What an IP packet carries is not a packet after all, or none that is decoded. */
+static enum mos_decode outer_restore(struct cursor *c)
+{
+	struct mos_packet *p = c->p;
+
+	p->ip_version = c->outer.ip_version;
+	p->ip_proto = c->outer.ip_proto;
+	p->l3 = c->outer.l3;
+	p->l4 = c->outer.l4;
+	p->ip_len = c->outer.ip_len;
+	p->ip_id = c->outer.ip_id;
+	return MOS_DECODED_IP;
+}
+
 __attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
 {
 	static enum layer (*const decoders[LAYER_COUNT])(struct cursor *) = {
@@ -113,9 +127,16 @@ __attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
 		[LAYER_PRISM] = prism_decode, /* and AVS */
 		[LAYER_PPI] = ppi_decode,
 		[LAYER_WIFI] = wifi_decode,
+		[LAYER_MPLS] = mpls_decode,
+		[LAYER_PPPOE] = pppoe_decode,
+		[LAYER_PBB] = pbb_decode,
+		[LAYER_VNTAG] = vntag_decode,
 		[LAYER_IP] = ip_decode,
 		[LAYER_IP4] = ip4_decode,
 		[LAYER_IP6] = ip6_decode,
+		[LAYER_AH] = ah_decode,
+		[LAYER_GRE] = gre_decode,
+		[LAYER_UDP] = udp_decode,
 		[LAYER_TCP] = tcp_decode,
 	};
 	struct cursor c = { .p = p, .cap = p->caplen, .end = frame_len(p), .result = MOS_DECODE_UNKNOWN_LINK };
@@ -123,6 +144,8 @@ __attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
 	packet_clear(p);
 	for (enum layer next = link_layer(p->link); next != LAYER_NONE;)
 		next = decoders[next](&c);
+	if (c.outer.l4 && (c.result == MOS_DECODED_OTHER || (c.guess && c.result >= MOS_DECODE_BAD)))
+		c.result = outer_restore(&c);
 	p->decoded = (uint8_t)c.result;
 	return c.result;
 }

@@ -20,6 +20,12 @@
  * Of 802.11, unencrypted data frames are decoded, QoS and four-address ones too; fragments, A-MSDUs and frames that
  * radiotap says arrived broken are MOS_DECODED_OTHER.
  *
+ * What carries another packet is decoded to the innermost one, at most eight deep: MPLS (IP, and Ethernet
+ * pseudowires), PPPoE, PBB, VN-Tag; IP in IP, AH, GRE (also PPTP, NVGRE, ERSPAN I to III); in UDP, known by either
+ * port, VXLAN (4789, 8472, GPE 4790), Geneve (6081), GTP-U (2152) and Teredo (3544). Where there is no decodable packet
+ * in an IP packet, or a malformed one in what only a port says is a tunnel, the IP packet around it is the result, as
+ * MOS_DECODED_IP. Fragments are not looked into, nor are packets that ICMP errors quote.
+ *
  * Trailing bytes that belong to no IP packet (Ethernet padding) are not payload. A length field of 0 in the IP header
  * (segmentation offload, jumbo) means "as long as the frame"; so does one that exceeds the frame on the wire.
  *

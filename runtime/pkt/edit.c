@@ -62,6 +62,14 @@ static bool has_ip_checksum(const struct mos_packet *p)
 	return p->ip_version == 4 && p->l4 > 0;
 }
 
+/* Not up to l4: an authentication header may stand in between. */
+static uint32_t ip4_hlen(const struct mos_packet *p)
+{
+	uint32_t hlen = (p->data[p->l3] & 15) * 4U, room = (uint32_t)p->l4 - p->l3;
+
+	return hlen < 20 || hlen > room ? room : hlen;
+}
+
 int packet_fix_ip_checksum(struct mos_packet *p)
 {
 	if (!has_ip_checksum(p))
@@ -69,7 +77,7 @@ int packet_fix_ip_checksum(struct mos_packet *p)
 	uint8_t *h = p->data + p->l3;
 
 	store_be16(h + 10, 0);
-	store_be16(h + 10, checksum_fold(checksum_add(0, h, p->l4 - p->l3)));
+	store_be16(h + 10, checksum_fold(checksum_add(0, h, ip4_hlen(p))));
 	p->changed = 1;
 	return 0;
 }
@@ -113,7 +121,7 @@ int packet_fix_tcp_checksum(struct mos_packet *p)
 
 bool packet_checksums_ok(const struct mos_packet *p)
 {
-	if (has_ip_checksum(p) && checksum_fold(checksum_add(0, p->data + p->l3, p->l4 - p->l3)) != 0)
+	if (has_ip_checksum(p) && checksum_fold(checksum_add(0, p->data + p->l3, ip4_hlen(p))) != 0)
 		return false;
 	return p->decoded != MOS_DECODED_TCP || !tcp_segment_is_whole(p) || checksum_fold(tcp_sum(p)) == 0;
 }

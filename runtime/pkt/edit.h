@@ -11,6 +11,7 @@
 #include "mos_ffi.h"
 
 /*
+ * The layers are those of the innermost packet; lengths and checksums of headers around it are the caller's to set.
  * EDIT_ETH is all that stands before the IP header, or the whole frame where there is none; EDIT_IP has the options
  * and extension headers, EDIT_TCP the options.
  */

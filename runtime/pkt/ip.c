@@ -48,20 +48,38 @@ static void ip_set_length(struct cursor *c, uint64_t len)
 		c->cap = c->end;
 }
 
+/* An IP header begins at the cursor. Nothing of one around it may be left behind it. */
+static void ip_begin(struct cursor *c, uint8_t version, uint8_t proto, uint32_t id)
+{
+	struct mos_packet *p = c->p;
+
+	p->ip_version = version;
+	p->ip_proto = proto;
+	p->l3 = (uint16_t)c->off;
+	p->l4 = 0;
+	p->ip_len = 0;
+	p->ip_id = id;
+}
+
 static enum layer ip_payload(struct cursor *c, uint8_t proto, bool fragment)
 {
+	if (c->off > UINT16_MAX)
+		return layer_stop(c, MOS_DECODED_OTHER);
 	c->p->ip_proto = proto;
 	c->p->l4 = (uint16_t)c->off;
 	if (fragment)
 		return layer_stop(c, MOS_DECODED_FRAGMENT);
-	return proto == PROTO_TCP ? LAYER_TCP : layer_stop(c, MOS_DECODED_IP);
+	if (proto == PROTO_TCP)
+		return LAYER_TCP;
+	return proto == PROTO_AH && c->p->ip_version == 4 ? LAYER_AH : tunnel_layer(c, proto);
 }
 
 enum layer ip4_decode(struct cursor *c)
 {
-	struct mos_packet *p = c->p;
 	const uint8_t *h = cursor_at(c);
 
+	if (c->off > UINT16_MAX)
+		return layer_stop(c, MOS_DECODED_OTHER);
 	if (cursor_room(c) < 20)
 		return layer_stop(c, MOS_DECODE_CUT_IP);
 	if (h[0] >> 4 != 4)
@@ -69,13 +87,10 @@ enum layer ip4_decode(struct cursor *c)
 	uint32_t hlen = (h[0] & 15) * 4U;
 	uint32_t len = load_be16(h + 2);
 
-	p->ip_version = 4;
-	p->l3 = (uint16_t)c->off;
-	p->ip_id = load_be16(h + 4);
-	p->ip_proto = h[9];
+	ip_begin(c, 4, h[9], load_be16(h + 4));
 	if (hlen < 20)
 		return layer_stop(c, MOS_DECODE_BAD_IP_HLEN);
-	if (len && len < hlen)
+	if ((len && len < hlen) || (c->guess && len > c->end - c->off))
 		return layer_stop(c, MOS_DECODE_BAD_IP_LEN);
 	if (cursor_room(c) < hlen)
 		return layer_stop(c, MOS_DECODE_CUT_IP);
@@ -172,21 +187,42 @@ static enum layer ip6_extensions(struct cursor *c, uint8_t proto)
 
 enum layer ip6_decode(struct cursor *c)
 {
-	struct mos_packet *p = c->p;
 	const uint8_t *h = cursor_at(c);
 
+	if (c->off > UINT16_MAX)
+		return layer_stop(c, MOS_DECODED_OTHER);
 	if (cursor_room(c) < 40)
 		return layer_stop(c, MOS_DECODE_CUT_IP);
 	if (h[0] >> 4 != 6)
 		return layer_stop(c, MOS_DECODE_BAD_IP_VERSION);
 	uint32_t payload_len = load_be16(h + 4);
 
-	p->ip_version = 6;
-	p->l3 = (uint16_t)c->off;
-	p->ip_proto = h[6];
+	ip_begin(c, 6, h[6], 0);
+	if (c->guess && 40 + payload_len > c->end - c->off)
+		return layer_stop(c, MOS_DECODE_BAD_IP_LEN);
 	ip_set_length(c, payload_len ? 40 + payload_len : c->end - c->off);
 	c->off += 40;
 	return ip6_extensions(c, h[6]);
+}
+
+/* RFC 4302 2 */
+enum layer ah_decode(struct cursor *c)
+{
+	if (c->claim - c->off < 12)
+		return layer_stop(c, MOS_DECODE_BAD_IP_LEN);
+	if (cursor_room(c) < 12)
+		return layer_stop(c, MOS_DECODE_CUT_IP);
+	const uint8_t *h = cursor_at(c);
+	uint32_t len = ip6_extension_len(PROTO_AH, h);
+
+	if (!cursor_descend(c))
+		return layer_stop(c, MOS_DECODED_IP);
+	if (len < 12 || c->claim - c->off < len)
+		return layer_stop(c, MOS_DECODE_BAD_IP_LEN);
+	if (cursor_room(c) < len)
+		return layer_stop(c, MOS_DECODE_CUT_IP);
+	c->off += len;
+	return ip_payload(c, h[0], false);
 }
 
 /* Types 0 and 2 (RFC 2460 4.4, RFC 6275 6.4) end with the destination, segment lists (RFC 8754 2) begin with it. */

@@ -26,11 +26,28 @@ enum layer {
 	LAYER_PRISM, /* and AVS */
 	LAYER_PPI,
 	LAYER_WIFI,
+	LAYER_MPLS,
+	LAYER_PPPOE,
+	LAYER_PBB,
+	LAYER_VNTAG,
 	LAYER_IP, /* 4 or 6, by its first nibble */
 	LAYER_IP4,
 	LAYER_IP6,
+	LAYER_AH, /* behind IPv4; behind IPv6 it is one of the extension headers */
+	LAYER_GRE,
+	LAYER_UDP,
 	LAYER_TCP,
 	LAYER_COUNT
+};
+
+/* Headers that carry a packet with headers of its own, and tags that are not VLAN's: so many of them at most. */
+enum { DEPTH_MAX = 8 };
+
+/* What an IP header has set in a packet, kept while looking into what it carries. */
+struct outer_ip {
+	uint8_t ip_version, ip_proto;
+	uint16_t l3, l4; /* l4 0: there is none */
+	uint32_t ip_len, ip_id;
 };
 
 /*
@@ -43,7 +60,10 @@ struct cursor {
 	uint32_t end;   /* one past its last byte on the wire */
 	uint64_t claim; /* where the IP header says that its packet ends, be it beyond the frame */
 	unsigned tags;  /* VLAN tags so far */
-	bool padded;    /* the 802.11 header is filled up to a multiple of 4 */
+	unsigned depth; /* of DEPTH_MAX */
+	struct outer_ip outer;
+	bool guess;  /* inside a UDP datagram that may be a tunnel's: what is malformed there is none */
+	bool padded; /* the 802.11 header is filled up to a multiple of 4 */
 	enum mos_decode result;
 };
 
@@ -64,6 +84,29 @@ static inline enum layer layer_stop(struct cursor *c, enum mos_decode result)
 	return LAYER_NONE;
 }
 
+/* One level deeper. False if it is too deep. */
+static inline bool cursor_descend(struct cursor *c)
+{
+	return ++c->depth <= DEPTH_MAX;
+}
+
+/* A header says that len bytes follow it. What lies behind them is padding; if there are fewer, it is not believed. */
+static inline void cursor_shorten(struct cursor *c, uint32_t len)
+{
+	if (len > c->end - c->off)
+		return;
+	c->end = c->off + len;
+	if (c->cap > c->end)
+		c->cap = c->end;
+}
+
+/* The layer that an Ethernet type announces; that a type or an 802.3 length does. */
+enum layer ethertype_layer(struct cursor *c, uint16_t type);
+enum layer type_or_length_layer(struct cursor *c, uint16_t type);
+
+/* What the IP packet just decoded carries, if it may be another packet; it is kept as the outer one. */
+enum layer tunnel_layer(struct cursor *c, uint8_t proto);
+
 /* The outermost layer of a link type; LAYER_NONE if it is not known. */
 enum layer link_layer(int link);
 
@@ -80,9 +123,16 @@ enum layer radiotap_decode(struct cursor *c);
 enum layer prism_decode(struct cursor *c);
 enum layer ppi_decode(struct cursor *c);
 enum layer wifi_decode(struct cursor *c);
+enum layer mpls_decode(struct cursor *c);
+enum layer pppoe_decode(struct cursor *c);
+enum layer pbb_decode(struct cursor *c);
+enum layer vntag_decode(struct cursor *c);
 enum layer ip_decode(struct cursor *c);
 enum layer ip4_decode(struct cursor *c);
 enum layer ip6_decode(struct cursor *c);
+enum layer ah_decode(struct cursor *c);
+enum layer gre_decode(struct cursor *c);
+enum layer udp_decode(struct cursor *c);
 
 /*
  * Offset of the address that the TCP checksum of a decoded IPv6 packet covers as its destination: the last one of a

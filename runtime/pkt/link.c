@@ -52,7 +52,7 @@ bool packet_link_known(int link)
 	return link_layer(link) != LAYER_NONE;
 }
 
-static enum layer ethertype_layer(struct cursor *c, uint16_t type)
+enum layer ethertype_layer(struct cursor *c, uint16_t type)
 {
 	switch (type) {
 	case 0x0800:
@@ -63,13 +63,22 @@ static enum layer ethertype_layer(struct cursor *c, uint16_t type)
 	case 0x88a8: /* 802.1ad */
 	case 0x9100: /* QinQ before there was a standard */
 		return LAYER_VLAN;
+	case 0x8847:
+	case 0x8848: /* labels assigned upstream, RFC 5332 */
+		return LAYER_MPLS;
+	case 0x8864: /* session stage, RFC 2516 */
+		return LAYER_PPPOE;
+	case 0x88e7: /* 802.1ah */
+		return LAYER_PBB;
+	case 0x8926:
+		return LAYER_VNTAG;
 	default:
 		return layer_stop(c, MOS_DECODED_OTHER);
 	}
 }
 
 /* IEEE 802.3 3.2.6: up to 1500 it is a length, and LLC follows. */
-static enum layer type_or_length_layer(struct cursor *c, uint16_t type)
+enum layer type_or_length_layer(struct cursor *c, uint16_t type)
 {
 	return type <= 1500 ? LAYER_LLC : ethertype_layer(c, type);
 }
@@ -183,6 +192,9 @@ enum layer ppp_decode(struct cursor *c)
 		return LAYER_IP4;
 	case 0x0057:
 		return LAYER_IP6;
+	case 0x0281: /* RFC 3032 4.3 */
+	case 0x0283:
+		return LAYER_MPLS;
 	default:
 		return layer_stop(c, MOS_DECODED_OTHER);
 	}

@@ -11,6 +11,7 @@
 
 enum { ETHERNET = 1, RAW = 12 };
 
+#define IP_GRE        "4500 0056 1234 0000 40 2f 0000 0a000001 0a000002 0000 6558 "
 #define ETH_TCP4(tcp) ETH("0800") IP4("0030", "4000") TCP("60", "18") "02040218 61626364" tcp
 
 static struct frame f;
@@ -112,6 +113,8 @@ static const struct {
 	  0, 18 },
 	{ "empty payload", ETHERNET, ETH("0800") IP4("0028", "4000") TCP20 "0000", EDIT_PAYLOAD, 54, 0 },
 	{ "IPv6 header with extensions", RAW, IP6("001c", "3c") "06 00 0104 00000000 " TCP20, EDIT_IP, 0, 48 },
+	{ "all before a tunnel's inner IP header", ETHERNET, ETH("0800") IP_GRE ETH_TCP4(), EDIT_ETH, 0, 52 },
+	{ "a tunnel's inner IP header", ETHERNET, ETH("0800") IP_GRE ETH_TCP4(), EDIT_IP, 52, 20 },
 	{ "IP header of a fragment", RAW, IP4("002c", "2000") TCP20 "61626364", EDIT_IP, 0, 20 },
 	{ "a frame that is not IP", ETHERNET, ETH("0806") "0001080006040001", EDIT_ETH, 0, 22 },
 };
@@ -278,6 +281,20 @@ static void a_right_ip_checksum_stays_as_it_is(void **state)
 	packet_release(&p);
 }
 
+static void an_authentication_header_is_not_part_of_the_ip_checksum(void **state)
+{
+	(void)state;
+	struct mos_packet p = packet_of(RAW, "4500 0040 1234 4000 40 33 0000 0a000001 0a000002 "
+					     "06 04 0000 00000001 00000001 000102030405060708090a0b " TCP20);
+
+	assert_int_equal(p.decoded, MOS_DECODED_TCP);
+	assert_int_equal(packet_fix_ip_checksum(&p), 0);
+	assert_int_equal(naive_checksum(p.data, 20), 0);
+	assert_int_equal(packet_fix_tcp_checksum(&p), 0);
+	assert_true(packet_checksums_ok(&p));
+	packet_release(&p);
+}
+
 static void padding_is_not_part_of_the_checksum(void **state)
 {
 	struct mos_packet p = packet_of(ETHERNET, ETH_TCP4()), padded = packet_of(ETHERNET, ETH_TCP4("ffffffff"));
@@ -379,6 +396,7 @@ int main(void)
 		cmocka_unit_test(checksums_are_right_for_every_length),
 		cmocka_unit_test(a_segment_beyond_64k_has_a_checksum_too),
 		cmocka_unit_test(a_right_ip_checksum_stays_as_it_is),
+		cmocka_unit_test(an_authentication_header_is_not_part_of_the_ip_checksum),
 		cmocka_unit_test(padding_is_not_part_of_the_checksum),
 		cmocka_unit_test(a_routing_header_under_way_names_the_destination),
 		cmocka_unit_test(extension_headers_changed_since_they_were_decoded_are_not_trusted),

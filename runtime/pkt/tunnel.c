@@ -1,0 +1,235 @@
+/* Packets inside IP packets. */
+#include "pkt/bytes.h"
+#include "pkt/layer.h"
+
+enum { PROTO_IP4 = 4, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47 };
+
+enum { GTP_EXT_MAX = 8 };
+
+static enum layer carried_layer(uint8_t proto)
+{
+	switch (proto) {
+	case PROTO_IP4:
+		return LAYER_IP4;
+	case PROTO_IP6:
+		return LAYER_IP6;
+	case PROTO_GRE:
+		return LAYER_GRE;
+	case PROTO_UDP:
+		return LAYER_UDP;
+	default:
+		return LAYER_NONE;
+	}
+}
+
+enum layer tunnel_layer(struct cursor *c, uint8_t proto)
+{
+	const struct mos_packet *p = c->p;
+	enum layer next = carried_layer(proto);
+
+	if (next == LAYER_NONE || !cursor_descend(c))
+		return layer_stop(c, MOS_DECODED_IP);
+	c->outer = (struct outer_ip){ p->ip_version, p->ip_proto, p->l3, p->l4, p->ip_len, p->ip_id };
+	return next;
+}
+
+static enum layer tunnel_type_layer(struct cursor *c, uint16_t type)
+{
+	switch (type) {
+	case 0x6558: /* transparent Ethernet bridging: NVGRE (RFC 7637 3.2), Geneve */
+		return LAYER_ETHERNET;
+	case 0x880b:
+		return LAYER_PPP;
+	default:
+		return ethertype_layer(c, type);
+	}
+}
+
+/* Step over a tunnel's header of len bytes. */
+static bool tunnel_skip(struct cursor *c, uint32_t len)
+{
+	if (cursor_room(c) < len) {
+		layer_stop(c, MOS_DECODE_CUT_LINK);
+		return false;
+	}
+	c->off += len;
+	return true;
+}
+
+/* ERSPAN II has a header of 8 bytes; III one of 12, and 8 more where its last bit says so. I has none. */
+static enum layer erspan2_decode(struct cursor *c)
+{
+	return tunnel_skip(c, 8) ? LAYER_ETHERNET : LAYER_NONE;
+}
+
+static enum layer erspan3_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 12)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	bool subheader = cursor_at(c)[11] & 1;
+
+	return tunnel_skip(c, subheader ? 20 : 12) ? LAYER_ETHERNET : LAYER_NONE;
+}
+
+/* RFC 2784 2.1, RFC 2890 2, and version 1 of PPTP: RFC 2637 4.1. */
+enum layer gre_decode(struct cursor *c)
+{
+	enum { CHECKSUM = 0x8000, ROUTING = 0x4000, KEY = 0x2000, SEQUENCE = 0x1000, ACK = 0x0080 };
+
+	if (cursor_room(c) < 4)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	uint16_t flags = load_be16(cursor_at(c)), type = load_be16(cursor_at(c) + 2);
+	unsigned version = flags & 7;
+	uint32_t len = 4 + (flags & CHECKSUM ? 4 : 0) + (flags & KEY ? 4 : 0) + (flags & SEQUENCE ? 4 : 0);
+
+	if (flags & ROUTING || version > 1 || (version == 1 && type != 0x880b))
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (version == 1 && flags & ACK)
+		len += 4;
+	if (!tunnel_skip(c, len))
+		return LAYER_NONE;
+	if (c->off == c->end) /* an acknowledgement or a keepalive */
+		return layer_stop(c, MOS_DECODED_OTHER);
+	switch (type) {
+	case 0x88be:
+		return flags & SEQUENCE ? erspan2_decode(c) : LAYER_ETHERNET;
+	case 0x22eb:
+		return erspan3_decode(c);
+	default:
+		return tunnel_type_layer(c, type);
+	}
+}
+
+/* RFC 7348 5. Reserved bits are ignored on receipt. */
+static enum layer vxlan_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 8 || !(*cursor_at(c) & 0x08))
+		return layer_stop(c, MOS_DECODED_OTHER);
+	c->off += 8;
+	return LAYER_ETHERNET;
+}
+
+/* The generic protocol extension: flag P, and the protocol in the fourth byte. */
+static enum layer vxlan_gpe_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 8)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	const uint8_t *h = cursor_at(c);
+
+	if (!(h[0] & 0x04))
+		return vxlan_decode(c);
+	c->off += 8;
+	switch (h[3]) {
+	case 1:
+		return LAYER_IP4;
+	case 2:
+		return LAYER_IP6;
+	case 3:
+		return LAYER_ETHERNET;
+	case 5:
+		return LAYER_MPLS;
+	default:
+		return layer_stop(c, MOS_DECODED_OTHER);
+	}
+}
+
+/* RFC 8926 3.4: version 0, options of up to 252 bytes; a control packet carries no frame. */
+static enum layer geneve_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 8)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	const uint8_t *h = cursor_at(c);
+
+	if (h[0] & 0xc0 || h[1] & 0x80 || !tunnel_skip(c, 8 + (h[0] & 0x3fU) * 4))
+		return layer_stop(c, MOS_DECODED_OTHER);
+	return tunnel_type_layer(c, load_be16(h + 2));
+}
+
+/* 3GPP TS 29.281 5.2: each extension header begins with its length in words, and ends with the next one's type. */
+static enum layer gtp_extensions(struct cursor *c, uint8_t next)
+{
+	for (unsigned n = 0; next; n++) {
+		if (n == GTP_EXT_MAX || cursor_room(c) < 4)
+			return layer_stop(c, MOS_DECODED_OTHER);
+		uint32_t len = *cursor_at(c) * 4U;
+
+		if (len == 0 || !tunnel_skip(c, len))
+			return layer_stop(c, MOS_DECODED_OTHER);
+		next = c->p->data[c->off - 1];
+	}
+	return LAYER_IP;
+}
+
+/* 3GPP TS 29.281 5.1: version 1, protocol type GTP; user data are messages of type 255. */
+static enum layer gtp_decode(struct cursor *c)
+{
+	enum { EXTENSION = 4, OPTIONAL = 7 };
+
+	if (cursor_room(c) < 8)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	const uint8_t *h = cursor_at(c);
+
+	if (h[0] >> 4 != 3 || h[1] != 255)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	c->off += 8;
+	cursor_shorten(c, load_be16(h + 2));
+	if (!(h[0] & OPTIONAL))
+		return LAYER_IP;
+	if (!tunnel_skip(c, 4))
+		return LAYER_NONE;
+	return gtp_extensions(c, h[0] & EXTENSION ? h[11] : 0);
+}
+
+/* RFC 4380 5.1.1: authentication, then origin indication, both of them optional, then IPv6. */
+static enum layer teredo_decode(struct cursor *c)
+{
+	if (cursor_room(c) >= 4 && load_be16(cursor_at(c)) == 1) {
+		const uint8_t *h = cursor_at(c);
+
+		if (!tunnel_skip(c, 13U + h[2] + h[3]))
+			return LAYER_NONE;
+	}
+	if (cursor_room(c) >= 2 && load_be16(cursor_at(c)) == 0 && !tunnel_skip(c, 8))
+		return LAYER_NONE;
+	return LAYER_IP6;
+}
+
+typedef enum layer (*tunnel_decoder)(struct cursor *);
+
+static tunnel_decoder udp_tunnel(uint16_t port)
+{
+	switch (port) {
+	case 2152:
+		return gtp_decode;
+	case 3544:
+		return teredo_decode;
+	case 4789:
+	case 8472: /* Linux, before there was a number */
+		return vxlan_decode;
+	case 4790:
+		return vxlan_gpe_decode;
+	case 6081:
+		return geneve_decode;
+	default:
+		return NULL;
+	}
+}
+
+enum layer udp_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 8)
+		return layer_stop(c, MOS_DECODED_IP);
+	const uint8_t *h = cursor_at(c);
+	uint32_t len = load_be16(h + 4);
+	tunnel_decoder decode = udp_tunnel(load_be16(h + 2));
+
+	if (!decode)
+		decode = udp_tunnel(load_be16(h));
+	if (!decode)
+		return layer_stop(c, MOS_DECODED_IP);
+	c->guess = true;
+	c->off += 8;
+	if (len > 8)
+		cursor_shorten(c, len - 8);
+	return decode(c);
+}
