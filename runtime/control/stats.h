@@ -85,8 +85,8 @@ struct stats {
 void stats_add(struct stats *sum, const struct stats *s);
 
 /*
- * A table for people: name, count and meaning of each counter, in sections. Decode results, fragments' fates, end reasons
- * and events that did not occur are left out.
+ * A table for people: name, count and meaning of each counter, in sections. Decode results, fragments, end reasons and
+ * events that did not occur are left out.
  */
 void stats_print(const struct stats *s, FILE *f);
 

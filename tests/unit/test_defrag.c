@@ -158,13 +158,13 @@ static void each_family(void (*test)(void))
 	}
 }
 
-#define EACH_FAMILY(name)                 \
-	static void name##_in(void);      \
-	static void name(void **state)    \
-	{                                 \
-		(void)state;              \
-		each_family(name##_in);   \
-	}                                 \
+#define EACH_FAMILY(name)               \
+	static void name##_in(void);    \
+	static void name(void **state)  \
+	{                               \
+		(void)state;            \
+		each_family(name##_in); \
+	}                               \
 	static void name##_in(void)
 
 EACH_FAMILY(the_last_piece_to_come_completes_a_datagram)
@@ -242,10 +242,14 @@ static const struct {
 	char text;
 	uint32_t off, len;
 } overlaps[] = {
-	{ "the same place, other bytes", 'b', 16, 24 }, { "over the front", 'b', 8, 16 },
-	{ "over the back", 'b', 32, 16 },               { "inside", 'b', 24, 8 },
-	{ "all around", 'b', 8, 40 },                   { "the same bytes, cut shorter", 'a', 16, 16 },
-	{ "the same bytes, and more", 'a', 16, 32 },    { "the same bytes, from later on", 'a', 24, 16 },
+	{ "the same place, other bytes", 'b', 16, 24 },
+	{ "over the front", 'b', 8, 16 },
+	{ "over the back", 'b', 32, 16 },
+	{ "inside", 'b', 24, 8 },
+	{ "all around", 'b', 8, 40 },
+	{ "the same bytes, cut shorter", 'a', 16, 16 },
+	{ "the same bytes, and more", 'a', 16, 32 },
+	{ "the same bytes, from later on", 'a', 24, 16 },
 };
 
 enum { OVERLAPS = sizeof(overlaps) / sizeof(overlaps[0]) };

@@ -103,7 +103,9 @@ static void reasons_and_events_print_only_where_they_occurred(void **state)
 				     "  input                                 1  open when the input ended\n"
 				     "TCP\n"));
 	assert_non_null(strstr(text, "Decoded as\n  cut_tcp                               4  "));
-	assert_non_null(strstr(text, "Fragments\n  fragments_cut                         3  not captured whole\nConnections\n"));
+	assert_non_null(strstr(text, "Fragments\n"
+				     "  fragments_cut                         3  not captured whole\n"
+				     "Connections\n"));
 	assert_non_null(strstr(text, "Events raised\n"
 				     "  tcp_state_change                      5  at rcv\n"
 				     "  orphan                                6  at no hook\n"));
