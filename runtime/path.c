@@ -8,6 +8,7 @@
 #include "connection.h"
 #include "delivery.h"
 #include "pkt/decode.h"
+#include "pkt/defrag.h"
 #include "pkt/edit.h"
 
 static void burst_decode(struct worker *w, unsigned n)
@@ -130,6 +131,33 @@ static void tracked_packet(struct worker *w, struct mos_conn *c, struct mos_pack
 		connection_closed(w, c);
 }
 
+/*
+ * Fragments pass one by one. The one that completes a TCP segment stands for all of it: the segment goes its way here,
+ * as a packet of its own that is never written, and its verdict is the verdict of this fragment. Without this one no
+ * receiver puts the others together. False if no connection claims what p completes, or it completes nothing.
+ */
+static bool fragment_packet(struct worker *w, struct mos_packet *p)
+{
+	struct mos_packet *whole = &w->whole;
+	bool opened = false;
+
+	if (w->set.verify_checksums && !packet_checksums_ok(p)) {
+		w->stats.bad_checksum++;
+		return false;
+	}
+	if (!defrag_add(&w->defrag, p, whole) || packet_decode(whole) != MOS_DECODED_TCP)
+		return false;
+	whole->hash = key_hash(&whole->key, &w->seed);
+	w->stats.tcp_packets++;
+	struct mos_conn *c = connection_of(w, whole, &opened);
+	if (!c)
+		return false;
+	tracked_packet(w, c, whole, opened);
+	if (whole->verdict == MOS_DROPPED)
+		p->verdict = MOS_DROPPED;
+	return true;
+}
+
 static void one_packet(struct worker *w, struct mos_packet *p)
 {
 	bool opened = false;
@@ -143,7 +171,7 @@ static void one_packet(struct worker *w, struct mos_packet *p)
 	}
 	if (c)
 		tracked_packet(w, c, p, opened);
-	else
+	else if (p->decoded != MOS_DECODED_FRAGMENT || !fragment_packet(w, p))
 		orphan_packet(w, p);
 	w->stats.dropped += p->verdict == MOS_DROPPED;
 }

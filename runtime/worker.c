@@ -23,6 +23,7 @@ void settings_default(struct settings *s)
 		.closing_ns = 120 * SECOND,
 		.on_error = ON_ERROR_PASS,
 	};
+	defrag_limits_default(&s->defrag);
 }
 
 int worker_init(struct worker *w, int cpu, const struct settings *set)
@@ -36,6 +37,7 @@ int worker_init(struct worker *w, int cpu, const struct settings *set)
 	if ((rc = pool_init(&w->conns, sizeof(struct mos_conn), set->max_conns)) < 0 ||
 	    (rc = track_init(&w->tcp, set->max_conns, set->buffer_memory)) < 0 ||
 	    (rc = table_init(&w->table, 1024, (const struct mos_conn *)w->conns.base)) < 0 ||
+	    (rc = defrag_init(&w->defrag, &set->defrag, w->seed.s, &w->stats)) < 0 ||
 	    (rc = dispatch_init(&w->d, &w->mctx,
 				4 * (uint64_t)set->max_conns < UINT32_MAX / 2 ? 4 * set->max_conns : UINT32_MAX / 2)) <
 		    0) {
@@ -56,6 +58,7 @@ void worker_fini(struct worker *w)
 	timers_fini(&w->timers);
 	monitors_fini(w);
 	dispatch_fini(&w->d);
+	defrag_fini(&w->defrag);
 	table_fini(&w->table);
 	track_fini(&w->tcp);
 	pool_fini(&w->conns);

@@ -16,6 +16,7 @@
 #include "flow/wheel.h"
 #include "io/io.h"
 #include "mos_api.h"
+#include "pkt/defrag.h"
 #include "tcp/track.h"
 
 /* What decides a packet whose handler failed. */
@@ -29,6 +30,7 @@ struct settings {
 	uint64_t half_open_ns; /* idle times after which a connection ends */
 	uint64_t established_ns;
 	uint64_t closing_ns;
+	struct defrag_limits defrag;
 	bool midstream; /* pick up connections without a SYN */
 	bool verify_checksums;
 	enum on_error on_error;
@@ -49,6 +51,8 @@ struct worker {
 	struct wheel wheel;
 	struct tracker tcp;
 	struct timers timers;
+	struct defrag defrag;
+	struct mos_packet whole; /* the datagram that defrag last put together */
 
 	struct io *in;
 	struct io_writer *out; /* NULL: nobody wants what passes */

@@ -69,6 +69,15 @@ static void print_decode(const struct stats *s, FILE *f)
 		print_nonzero(f, &heading, decode_name(i), s->decode[i], decode_meaning(i));
 }
 
+static void print_fragments(const struct stats *s, FILE *f)
+{
+	const char *heading = "Fragments";
+
+#define X(field, meaning) print_nonzero(f, &heading, #field, s->field, meaning);
+	STATS_FRAGMENTS(X)
+#undef X
+}
+
 static void print_ended(const struct stats *s, FILE *f)
 {
 	const char *heading = "Connections ended by";
@@ -91,6 +100,7 @@ void stats_print(const struct stats *s, FILE *f)
 	fputs("Packets\n", f);
 	STATS_PACKETS(X)
 	print_decode(s, f);
+	print_fragments(s, f);
 	fputs("Connections\n", f);
 	STATS_CONNECTIONS(X)
 	print_ended(s, f);

@@ -24,6 +24,17 @@
 	X(sent, "made by handlers")                          \
 	X(written, "written")
 
+#define STATS_FRAGMENTS(X)                                                          \
+	X(fragments, "IP fragments")                                                \
+	X(fragments_reassembled, "datagrams put together from them")                \
+	X(fragments_duplicate, "exact copies")                                      \
+	X(fragments_overlap, "overlaps: IPv4 keeps the first, IPv6 drops them all") \
+	X(fragments_timeout, "datagrams given up: a part did not come in time")     \
+	X(fragments_limit, "datagrams given up to make room")                       \
+	X(fragments_bad, "empty, too long, of odd length, or with another end")     \
+	X(fragments_cut, "not captured whole")                                      \
+	X(fragments_other, "of another protocol than TCP")
+
 #define STATS_CONNECTIONS(X)                                      \
 	X(connections, "tracked")                                 \
 	X(connections_midstream, "of these, picked up midstream") \
@@ -55,6 +66,7 @@
 
 #define STATS_LIST(X)        \
 	STATS_PACKETS(X)     \
+	STATS_FRAGMENTS(X)   \
 	STATS_CONNECTIONS(X) \
 	STATS_TCP(X)         \
 	STATS_LIMITS(X)      \
@@ -73,8 +85,8 @@ struct stats {
 void stats_add(struct stats *sum, const struct stats *s);
 
 /*
- * A table for people: name, count and meaning of each counter, in sections. Decode results, end reasons and events that
- * did not occur are left out.
+ * A table for people: name, count and meaning of each counter, in sections. Decode results, fragments, end reasons and
+ * events that did not occur are left out.
  */
 void stats_print(const struct stats *s, FILE *f);
 

@@ -119,8 +119,7 @@ static bool ip6_is_extension(uint8_t proto)
 	}
 }
 
-/* Bytes of the extension header at h; at least 8. */
-static uint32_t ip6_extension_len(uint8_t proto, const uint8_t *h)
+uint32_t ip6_extension_len(uint8_t proto, const uint8_t *h)
 {
 	if (proto == PROTO_FRAGMENT)
 		return 8;

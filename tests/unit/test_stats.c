@@ -67,9 +67,11 @@ static void every_counter_of_the_list_is_printed(void **state)
 #undef X
 	};
 	static struct stats s;
-	char *text = printed(&s);
 
 	(void)state;
+	memset(&s, 1, sizeof(s));
+	char *text = printed(&s);
+
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strstr(text, names[i]))
 			fail_msg("%s is not printed", names[i] + 3);
@@ -84,12 +86,14 @@ static void reasons_and_events_print_only_where_they_occurred(void **state)
 
 	(void)state;
 	assert_null(strstr(text, "Decoded as"));
+	assert_null(strstr(text, "Fragments"));
 	assert_null(strstr(text, "Connections ended by"));
 	assert_null(strstr(text, "Events raised"));
 	free(text);
 
 	some.ended[MOS_ENDED_TIMEOUT] = 2;
 	some.ended[MOS_ENDED_INPUT] = 1;
+	some.fragments_cut = 3;
 	some.decode[MOS_DECODE_CUT_TCP] = 4;
 	some.events[SLOT_TCP_STATE_CHANGE_RCV] = 5;
 	some.events[SLOT_ORPHAN_NUL] = 6;
@@ -99,6 +103,9 @@ static void reasons_and_events_print_only_where_they_occurred(void **state)
 				     "  input                                 1  open when the input ended\n"
 				     "TCP\n"));
 	assert_non_null(strstr(text, "Decoded as\n  cut_tcp                               4  "));
+	assert_non_null(strstr(text, "Fragments\n"
+				     "  fragments_cut                         3  not captured whole\n"
+				     "Connections\n"));
 	assert_non_null(strstr(text, "Events raised\n"
 				     "  tcp_state_change                      5  at rcv\n"
 				     "  orphan                                6  at no hook\n"));
