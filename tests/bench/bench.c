@@ -50,6 +50,7 @@ enum {
 	OPT_WORK,
 	OPT_LUA,
 	OPT_LINGER,
+	OPT_BUFFER,
 	OPT_ROUNDS,
 	OPT_MEMORY,
 	OPT_JSON,
@@ -72,6 +73,7 @@ static const struct option options[] = {
 	{ "work", required_argument, NULL, OPT_WORK },
 	{ "lua", required_argument, NULL, OPT_LUA },
 	{ "linger", required_argument, NULL, OPT_LINGER },
+	{ "buffer", required_argument, NULL, OPT_BUFFER },
 	{ "rounds", required_argument, NULL, OPT_ROUNDS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -85,7 +87,7 @@ static const char help[] =
 	"      --connections N      in all\n"
 	"      --concurrency N      at a time\n"
 	"      --response BYTES     payload of the server's answer\n"
-	"      --segment BYTES      payload of a packet, at most (default: 1460 with IPv4, 1440 with IPv6, less options)\n"
+	"      --segment BYTES      payload of a packet, at most (default: 1448, with IPv6 1428)\n"
 	"      --lockstep, --random order of the connections' packets\n"
 	"      --loss, --reorder, --rexmit PERCENT   of the server's data packets\n"
 	"      --ipv6\n"
@@ -93,6 +95,7 @@ static const char help[] =
 	"      --work KINDS         count, packet, stream, or several with commas (default: count,stream)\n"
 	"      --lua SCRIPT         in place of the handlers in C\n"
 	"      --linger SECONDS     that a closed connection stays (default: 0)\n"
+	"      --buffer BYTES       receive buffer of each side where streams are read (default: 65536)\n"
 	"      --rounds N           timed ones, after one that is not (default: 5)\n"
 	"      --memory MIB         packets held at a time (default: 2048)\n"
 	"      --json\n";
@@ -169,6 +172,8 @@ static bool parse_number(struct wishes *o, int opt)
 		return number(optarg, 0, 100, &o->rexmit);
 	case OPT_LINGER:
 		return number(optarg, 0, 1e6, &o->run.linger_s);
+	case OPT_BUFFER:
+		return number(optarg, 1, 1 << 30, &v) && (o->run.buffer = (uint32_t)v);
 	case OPT_SEGMENT:
 		return number(optarg, 1, 1900, &v) && (o->run.trace.segment = (uint32_t)v);
 	case OPT_SEED:

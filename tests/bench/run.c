@@ -176,6 +176,8 @@ static void settings(const struct run_params *p, struct settings *s)
 	s->linger_ns = (uint64_t)(p->linger_s * 1e9);
 	s->max_conns = s->linger_ns ? p->trace.connections : p->trace.concurrency;
 	s->buffer_memory = 16ull << 30;
+	if (p->buffer)
+		s->default_buf = p->buffer;
 }
 
 static int handlers(struct bench *b, char *err, size_t errlen)

@@ -14,6 +14,7 @@ struct run_params {
 	const char *lua; /* a script in place of the handlers in C; NULL: none */
 	unsigned rounds;
 	double linger_s;
+	uint32_t buffer; /* bytes, where streams are read; 0: the runtime's default */
 };
 
 struct run_result {
