@@ -11,7 +11,7 @@
 struct preset {
 	char name;
 	uint32_t connections, concurrency, response;
-	bool both; /* phases, unless one is asked for */
+	bool both;   /* phases, unless one is asked for */
 	double harm; /* loss, reordering and retransmission, per cent */
 };
 
@@ -115,7 +115,8 @@ static bool parse_work(struct wishes *o, const char *text)
 		size_t n = strcspn(text, ",");
 		int k = 0;
 
-		while (k < WORK_KINDS && (strlen(work_name((enum work)k)) != n || strncmp(text, work_name((enum work)k), n)))
+		while (k < WORK_KINDS &&
+		       (strlen(work_name((enum work)k)) != n || strncmp(text, work_name((enum work)k), n)))
 			k++;
 		if (k == WORK_KINDS)
 			return false;

@@ -100,8 +100,8 @@ static int check(const struct bench *b, const struct stats *before, char *err, s
 	const struct work_seen *seen = work_seen();
 	const struct stats *st = &b->w->stats;
 
-#define CHECK(what, got, want)                                            \
-	if ((got) != (want))                                              \
+#define CHECK(what, got, want) \
+	if ((got) != (want))   \
 	return wrong(err, errlen, what, (uint64_t)(got), (uint64_t)(want))
 	CHECK("connections", st->connections - before->connections, t->connections);
 	CHECK("connections ended", st->connections_ended - before->connections_ended, t->connections);

@@ -286,8 +286,9 @@ void trace_rewind(struct trace *t)
 
 static void add_step(struct trace *t, int side, uint8_t flags, uint32_t seq, uint32_t len, uint32_t ack)
 {
-	t->steps[t->steps_n++] =
-		(struct step){ .seq = seq, .ack = ack, .len = len, .side = (uint8_t)side, .flags = flags };
+	t->steps[t->steps_n++] = (struct step){
+		.seq = seq, .ack = ack, .len = len, .side = (uint8_t)side, .flags = flags
+	};
 }
 
 /* An acknowledgement for every second packet, as RFC 9293 3.8.6.3 has it. */
