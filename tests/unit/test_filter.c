@@ -206,6 +206,7 @@ static void an_inner_filter_sees_ports_behind_ipv6_extension_headers(void **stat
 			fail_msg("%s", cases[i].expr);
 		filter_free(filter);
 	}
+	free(p.data);
 }
 
 static void a_frame_filter_means_what_tcpdump_means(void **state)
