@@ -11,11 +11,24 @@
 #include "pkt/defrag.h"
 #include "pkt/edit.h"
 
+enum { FRAMES_AHEAD = 6 };
+
+/* The headers of a frame further on in the burst. */
+static inline void prefetch_frame(const struct worker *w, unsigned i)
+{
+	__builtin_prefetch(w->burst[i].data);
+	__builtin_prefetch(w->burst[i].data + 64);
+}
+
 static void burst_decode(struct worker *w, unsigned n)
 {
+	for (unsigned i = 0; i < n && i < FRAMES_AHEAD; i++)
+		prefetch_frame(w, i);
 	for (unsigned i = 0; i < n; i++) {
 		struct mos_packet *p = &w->burst[i];
 
+		if (i + FRAMES_AHEAD < n)
+			prefetch_frame(w, i + FRAMES_AHEAD);
 		w->stats.decode[packet_decode(p)]++;
 		w->stats.bytes += p->len;
 		if (p->decoded != MOS_DECODED_TCP)
