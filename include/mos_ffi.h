@@ -100,7 +100,7 @@ struct mos_packet {
 	uint64_t number;    /* 1 is the first packet of the run */
 	uint64_t hash;      /* of key; internal */
 	uint32_t slot;      /* candidate connection; internal */
-	uint32_t ip_id;     /* IPv4 identification */
+	uint32_t ip_id;     /* identification: IPv4, or an IPv6 fragment header */
 	struct mos_key key; /* set where decoded is MOS_DECODED_TCP */
 };
 
