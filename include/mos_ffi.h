@@ -228,8 +228,8 @@ struct mos_conn {
 	uint8_t end_reason;   /* enum mos_end_reason */
 	uint8_t err_reason;   /* of the ERROR in dispatch */
 	uint8_t pad0;
-	uint64_t gap_ns;    /* when an acknowledged hole was first noticed; 0: none */
-	uint64_t missed[2]; /* bytes sent by side that were never seen and are given up: gaps */
+	uint64_t gap_ns; /* when an acknowledged hole was first noticed; 0: none */
+	uint64_t pad1[2];
 };
 
 /* An active monitoring socket: one connection as one passive socket sees it. Its number is 64 + its index. */

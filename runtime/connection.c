@@ -174,6 +174,13 @@ struct mos_conn *connection_of(struct worker *w, struct mos_packet *p, bool *ope
 	return c;
 }
 
+void connection_error(struct worker *w, struct mos_conn *c, int side, enum mos_error_reason reason,
+		      struct mos_packet *p)
+{
+	c->err_reason = (uint8_t)reason;
+	dispatch_conn(&w->d, c, BIT_ERROR_NUL, side, p);
+}
+
 void connection_closed(struct worker *w, struct mos_conn *c)
 {
 	if (w->set.linger_ns)

@@ -16,6 +16,10 @@ void connection_closed(struct worker *w, struct mos_conn *c);
 /* Raise what is owed (CONN_NEW_DATA, CONN_END), then free the record. */
 void connection_end(struct worker *w, struct mos_conn *c, enum mos_end_reason reason);
 
+/* Raise ERROR at side for a reason that handlers can ask for; p is the packet at fault, or NULL. */
+void connection_error(struct worker *w, struct mos_conn *c, int side, enum mos_error_reason reason,
+		      struct mos_packet *p);
+
 /* The wheel's callback: arg is the worker. */
 void connection_timeout(void *arg, uint32_t idx);
 

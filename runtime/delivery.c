@@ -1,14 +1,9 @@
 #include "delivery.h"
 
 #include "api/reader.h"
+#include "connection.h"
 
 enum { GAP_WAIT_NS = 200 * 1000 * 1000 };
-
-static void raise_error(struct worker *w, struct mos_conn *c, int side, uint8_t reason, struct mos_packet *p)
-{
-	c->err_reason = reason;
-	dispatch_conn(&w->d, c, BIT_ERROR_NUL, side, p);
-}
 
 static void mark_dirty(struct worker *w, struct mos_conn *c, int side)
 {
@@ -93,7 +88,7 @@ static uint64_t make_room(struct worker *w, struct mos_conn *c, int side, uint64
 	if (!st || !stream_excess(st, off, len, keep))
 		return keep;
 	w->stats.buffer_full++;
-	raise_error(w, c, side, MOS_ERR_BUFFER_FULL, p);
+	connection_error(w, c, side, MOS_ERR_BUFFER_FULL, p);
 	return reader_keep(w, c, side);
 }
 
@@ -111,12 +106,11 @@ static void give_up(struct worker *w, struct mos_conn *c, int side, uint64_t to,
 	uint64_t missing = stream_skip(st, &w->tcp.slab, to);
 	w->stats.buffer_lost_bytes += st->lost - lost;
 
-	c->missed[!side] += missing;
 	w->stats.gaps++;
 	w->stats.gap_bytes += missing;
 	note_early(&c->end[side], st);
 	mark_dirty(w, c, side);
-	raise_error(w, c, side, MOS_ERR_GAP, p);
+	connection_error(w, c, side, MOS_ERR_GAP, p);
 }
 
 static void give_up_acked(struct worker *w, struct mos_conn *c, int side, struct mos_packet *p)
@@ -189,7 +183,7 @@ static void write_bytes(struct worker *w, struct mos_conn *c, int side, const st
 		mark_dirty(w, c, side);
 	if (out.conflict) {
 		w->stats.conflicts++;
-		raise_error(w, c, side, MOS_ERR_CONFLICT, p);
+		connection_error(w, c, side, MOS_ERR_CONFLICT, p);
 	}
 	if (have < s->len)
 		skip_cut(w, c, side, s, have, p);

@@ -86,12 +86,6 @@ static void orphan_packet(struct worker *w, struct mos_packet *p)
 	}
 }
 
-static void raise_error(struct worker *w, struct mos_conn *c, int side, uint8_t reason, struct mos_packet *p)
-{
-	c->err_reason = reason;
-	dispatch_conn(&w->d, c, BIT_ERROR_NUL, side, p);
-}
-
 static void count_segment(struct stats *st, const struct mos_conn *c, const struct segment *s)
 {
 	st->rexmit_packets += s->rexmit;
@@ -109,7 +103,7 @@ static void count_segment(struct stats *st, const struct mos_conn *c, const stru
 static void bad_checksum_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p)
 {
 	w->stats.bad_checksum++;
-	raise_error(w, c, p->dir == c->cli ? MOS_SIDE_SVR : MOS_SIDE_CLI, MOS_ERR_CHECKSUM, p);
+	connection_error(w, c, p->dir == c->cli ? MOS_SIDE_SVR : MOS_SIDE_CLI, MOS_ERR_CHECKSUM, p);
 }
 
 /* A packet of a tracked connection: its sender's side, the retransmission check, its receiver's side. */
@@ -135,7 +129,7 @@ static void tracked_packet(struct worker *w, struct mos_conn *c, struct mos_pack
 	count_segment(&w->stats, c, &s);
 	changed = track_receiver(c, &s);
 	if (s.error)
-		raise_error(w, c, !s.side, s.error, p);
+		connection_error(w, c, !s.side, s.error, p);
 	delivery_packet(w, c, p, &s);
 	start = opened ? BIT_CONN_START_RCV : 0;
 	dispatch_conn(d, c, BIT_PKT_IN_RCV | start | (changed ? BIT_TCP_STATE_CHANGE_RCV : 0), !s.side, p);

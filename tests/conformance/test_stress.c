@@ -207,24 +207,6 @@ static void on_event(mctx_t m, int sock, int side, event_t event, struct filter_
 	}
 }
 
-static void listen_to_everything(struct replay *r)
-{
-	static const struct {
-		event_t event;
-		uint32_t hook;
-	} all[] = {
-#define X(event, hook) { MOS_ON_##event, HOOK_##hook },
-#define HOOK_SND       MOS_HK_SND
-#define HOOK_RCV       MOS_HK_RCV
-#define HOOK_NUL       MOS_NULL
-		SLOT_LIST(X)
-#undef X
-	};
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		assert_int_equal(mtcp_register_callback(&r->w->mctx, r->sock, all[i].event, all[i].hook, on_event), 0);
-}
-
 static void new_tuple(struct tuple *t)
 {
 	static const uint32_t isns[] = { 0, 1000, 0x7fffff00, 0x80000000, 0xfffff000, 0xffffffff };
@@ -363,7 +345,7 @@ static void stress(uint64_t seed, bool midstream, bool lingering, size_t memory)
 	for (unsigned i = 0; i < TUPLES; i++)
 		new_tuple(&tuples[i]);
 	replay_init(&replay, &set);
-	listen_to_everything(&replay);
+	replay_listen(&replay, on_event);
 	for (unsigned n = 0; n < SEGMENTS; n += play_burst(&replay))
 		if (one_in(200))
 			replay_wait(&replay, seconds[roll(sizeof(seconds) / sizeof(seconds[0]))]);

@@ -63,7 +63,7 @@ static void on_event(mctx_t m, int sock, int side, event_t event, struct filter_
 		say(r, " %s", event_find(event)->name);
 }
 
-static void listen_to_everything(struct replay *r)
+void replay_listen(struct replay *r, callback_t handler)
 {
 	static const struct {
 		event_t event;
@@ -78,7 +78,7 @@ static void listen_to_everything(struct replay *r)
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (mtcp_register_callback(&r->w->mctx, r->sock, all[i].event, all[i].hook, on_event) < 0)
+		if (mtcp_register_callback(&r->w->mctx, r->sock, all[i].event, all[i].hook, handler) < 0)
 			abort();
 }
 
@@ -100,7 +100,7 @@ void replay_init(struct replay *r, const struct settings *set)
 	r->now_ns = 1000ull * 1000 * MS;
 	playing = r;
 	r->sock = mtcp_socket(&r->w->mctx, AF_INET, MOS_SOCK_MONITOR_STREAM, 0);
-	listen_to_everything(r);
+	replay_listen(r, on_event);
 }
 
 void replay_fini(struct replay *r)

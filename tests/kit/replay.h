@@ -30,6 +30,9 @@ struct replay {
 void replay_init(struct replay *r, const struct settings *set);
 void replay_fini(struct replay *r);
 
+/* Let r->sock call handler for every event at every hook, in place of what logs. */
+void replay_listen(struct replay *r, callback_t handler);
+
 /*
  * Play one segment as a burst of its own, 1 ms after the last. Returns the log:
  * "snd cli: pkt_in conn_start state(syn_sent); rcv svr: pkt_in conn_start state(syn_rcvd)".
