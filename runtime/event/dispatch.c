@@ -32,6 +32,8 @@ static void call(struct dispatch *d, struct handler h, struct filter_arg *arg)
 	struct mos_ctx *x = &d->ctx;
 	uint32_t was = x->in_handler;
 
+	if (__builtin_expect(d->watcher != NULL, 0))
+		d->watcher->called(d->watcher->arg, x, h);
 	d->calls++;
 	x->in_handler = 1;
 	if (h.fn)
@@ -53,6 +55,8 @@ static bool ask(struct dispatch *d, const struct step *s)
 	else if (d->engine.filter)
 		yes = d->engine.filter(d->engine.arg, s->def->index);
 	x->in_handler = was;
+	if (__builtin_expect(d->watcher != NULL, 0))
+		d->watcher->asked(d->watcher->arg, x, s->def, yes);
 	return yes;
 }
 
@@ -162,6 +166,8 @@ void dispatch_conn_slow(struct dispatch *d, struct mos_conn *c, uint32_t bits, i
 	d->ctx.conn = c;
 	d->ctx.side = side;
 	d->ctx.hook = slot_hook((unsigned)__builtin_ctz(bits));
+	if (__builtin_expect(d->watcher != NULL, 0))
+		d->watcher->raised(d->watcher->arg, &d->ctx, bits);
 	for (unsigned i = 0; i < n; i++)
 		heard |= serve(d, &pins[i], bits);
 	count(d, heard);
@@ -185,6 +191,8 @@ void dispatch_passive(struct dispatch *d, uint32_t passive, uint32_t bit, struct
 	d->ctx.conn = NULL;
 	d->ctx.side = MOS_SIDE_BOTH;
 	d->ctx.hook = MOS_NULL;
+	if (__builtin_expect(d->watcher != NULL, 0))
+		d->watcher->raised(d->watcher->arg, &d->ctx, bit);
 	count(d, serve(d, &pin, bit));
 	leave(d, &saved);
 	hset_put(&d->sets, set->index);

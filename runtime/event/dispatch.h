@@ -27,6 +27,20 @@ struct engine {
 	void *arg;
 };
 
+/*
+ * What watches all that is raised and called: `mos-run --explain`, and tests of scripts. ctx says where it happens. It
+ * looks on and changes nothing.
+ */
+struct watcher {
+	/* Events are raised: bits of one hook, listened to or not; without a connection only those that are. */
+	void (*raised)(void *arg, const struct mos_ctx *ctx, uint32_t bits);
+	/* The filter of the user-defined event ctx->event has answered. One that nobody listens to is not asked. */
+	void (*asked)(void *arg, const struct mos_ctx *ctx, const struct event *event, bool yes);
+	/* A handler of ctx->event, or of a timer, is called next. */
+	void (*called)(void *arg, const struct mos_ctx *ctx, struct handler handler);
+	void *arg;
+};
+
 /* A compiled packet filter; see api/filter.h. */
 struct pkt_filter;
 
@@ -60,9 +74,11 @@ struct dispatch {
 	struct pin *pins;  /* of the hook in dispatch */
 	unsigned pins_n;
 	unsigned raised_n;
-	event_t raised[RAISE_MAX]; /* waiting for the handler to return */
-	bool draining;             /* they are being run */
-	uint8_t *frame;            /* what mtcp_getlastpkt copied last */
+	event_t raised[RAISE_MAX];     /* waiting for the handler to return */
+	bool draining;                 /* they are being run */
+	uint32_t watched;              /* what a watcher adds to the mask of every connection */
+	const struct watcher *watcher; /* NULL: nobody watches */
+	uint8_t *frame;                /* what mtcp_getlastpkt copied last */
 	size_t frame_cap;
 	uint64_t calls;                      /* handlers run */
 	uint64_t counts[SLOT_COUNT];         /* events raised to at least one socket */
@@ -104,6 +120,9 @@ void dispatch_close(struct dispatch *d, struct mos_conn *c);
 
 /* Recompute c->mask from its sockets. */
 void dispatch_refresh(struct dispatch *d, struct mos_conn *c);
+
+/* Have everything watched from now on; before the first packet. */
+void dispatch_watch(struct dispatch *d, const struct watcher *watcher);
 
 /* Recompute passives and null_mask. */
 void dispatch_refresh_passive(struct dispatch *d);

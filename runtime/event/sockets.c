@@ -53,7 +53,7 @@ int dispatch_open(struct dispatch *d, struct mos_conn *c, uint32_t conn_index, u
 	while (*link)
 		link = &((struct mos_sock *)pool_at(&d->socks, *link))->next;
 	*link = i;
-	c->mask |= hset_at(&d->sets, set)->mask;
+	c->mask |= hset_at(&d->sets, set)->mask | d->watched;
 	return PASSIVE_MAX + (int)i;
 }
 
@@ -76,7 +76,7 @@ void dispatch_close(struct dispatch *d, struct mos_conn *c)
 void dispatch_refresh(struct dispatch *d, struct mos_conn *c)
 {
 	const int stopped = MOS_SOCK_STOPPED_CLI | MOS_SOCK_STOPPED_SVR;
-	uint32_t mask = 0;
+	uint32_t mask = c->flags & MOS_CONN_STOPPED ? 0 : d->watched;
 
 	for (uint32_t i = c->flags & MOS_CONN_STOPPED ? 0 : c->sock; i;) {
 		const struct mos_sock *s = pool_at(&d->socks, i);
@@ -86,6 +86,12 @@ void dispatch_refresh(struct dispatch *d, struct mos_conn *c)
 		i = s->next;
 	}
 	c->mask = mask;
+}
+
+void dispatch_watch(struct dispatch *d, const struct watcher *watcher)
+{
+	d->watcher = watcher;
+	d->watched = (1u << SLOT_COUNT) - 1;
 }
 
 void dispatch_refresh_passive(struct dispatch *d)

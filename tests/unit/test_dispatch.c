@@ -837,6 +837,59 @@ static void calls_agree_with_a_walk_of_the_forest(void **state)
 	}
 }
 
+/* What the watcher was told, among the calls. */
+static void see_raised(void *arg, const struct mos_ctx *ctx, uint32_t bits)
+{
+	size_t n = strlen(record);
+
+	assert_ptr_equal(arg, &d);
+	snprintf(record + n, sizeof(record) - n, "%s[%s %x]", n ? " " : "", ctx->conn ? "conn" : "none", bits);
+}
+
+static void see_asked(void *arg, const struct mos_ctx *ctx, const struct event *event, bool yes)
+{
+	assert_ptr_equal(arg, &d);
+	assert_int_equal(event->id, ctx->event);
+	note(yes ? "=yes" : "=no");
+}
+
+static void see_called(void *arg, const struct mos_ctx *ctx, struct handler h)
+{
+	(void)ctx;
+	assert_ptr_equal(arg, &d);
+	assert_true(h.fn == handler);
+	note("!");
+}
+
+static void a_watcher_sees_what_is_raised_asked_and_called(void **state)
+{
+	(void)state;
+	static const struct watcher watcher = { see_raised, see_asked, see_called, &d };
+	event_t yes = define(MOS_ON_PKT_IN, "yes"), no = define(MOS_ON_PKT_IN, "no");
+
+	dispatch_watch(&d, &watcher);
+	listen_at(passive(0), yes, MOS_HK_SND);
+	listen_at(0, no, MOS_HK_SND);
+	listen_at(0, MOS_ON_ORPHAN, MOS_NULL);
+	answer(no, false);
+	struct mos_conn *c = open_conn(1, 1);
+
+	assert_string_equal(raise(c, BIT_PKT_IN_SND | BIT_CONN_START_SND, MOS_SIDE_CLI),
+			    "[conn 3] 1:yes? 1:yes=yes 1:yes! 1:yes 1:no? 1:no=no");
+	assert_string_equal(raise(c, BIT_PKT_IN_RCV, MOS_SIDE_SVR), "[conn 20]");
+	assert_int_equal(d.counts[SLOT_CONN_START_SND], 0);
+	assert_int_equal(d.counts[SLOT_PKT_IN_RCV], 0);
+	record[0] = '\0';
+	dispatch_passive(&d, 0, BIT_PKT_IN_NUL, &packet);
+	assert_string_equal(record, "");
+	dispatch_passive(&d, 0, BIT_ORPHAN_NUL, &packet);
+	assert_string_equal(record, "[none 2000] 0:orphan! 0:orphan");
+
+	/* A change of handlers leaves the rest watched. */
+	assert_int_equal(dispatch_register(&d, PASSIVE_MAX + 1, no, MOS_HK_SND, off), 0);
+	assert_string_equal(raise(c, BIT_PKT_IN_RCV, MOS_SIDE_SVR), "[conn 20]");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -869,6 +922,7 @@ int main(void)
 		TEST(a_sockets_number_is_good_while_its_connection_lives),
 		TEST(when_the_pool_is_empty_no_socket_opens),
 		TEST(sets_are_given_back_when_connections_close),
+		TEST(a_watcher_sees_what_is_raised_asked_and_called),
 		TEST(calls_agree_with_a_walk_of_the_forest),
 	};
 
