@@ -2,13 +2,11 @@
 #ifndef MOS_BINDINGS_CTX_H
 #define MOS_BINDINGS_CTX_H
 
-#include <stddef.h>
-
 #include "worker.h"
 
 static inline struct worker *ctx_worker(struct mos_ctx *ctx)
 {
-	return (struct worker *)(void *)((char *)ctx - offsetof(struct worker, d.ctx));
+	return ctx->owner;
 }
 
 /* The handle of the connection in dispatch, as the monitor of the socket in dispatch knows it; 0 without a connection. */

@@ -29,7 +29,7 @@ __attribute__((noinline, cold)) static void failed(struct lua_dispatch *d, int s
 {
 	char where[128];
 
-	describe(&d->w->d.ctx, where, sizeof(where));
+	describe(d->w->d.ctx, where, sizeof(where));
 	if (status == LUA_ERRRUN || !(d->said & 1u << status))
 		error_pop_log(d->L, where);
 	else
@@ -43,8 +43,8 @@ __attribute__((noinline, cold)) static void failed(struct lua_dispatch *d, int s
 
 bool lua_dispatch_call(struct lua_dispatch *d)
 {
-	d->call.conn = ctx_handle(&d->w->d.ctx);
-	d->call.no_pkt = !d->w->d.ctx.pkt;
+	d->call.conn = ctx_handle(d->w->d.ctx);
+	d->call.no_pkt = !d->w->d.ctx->pkt;
 	int status = lua_pcall(d->L, 0, 0, STACK_ON_ERROR);
 
 	if (__builtin_expect(status != 0, 0))
@@ -65,7 +65,7 @@ static bool filter(void *arg, uint32_t event_index)
 	struct lua_dispatch *d = arg;
 
 	lua_rawgeti(d->L, STACK_FILTERS, (int)event_index);
-	return lua_dispatch_call(d) && d->w->d.ctx.result;
+	return lua_dispatch_call(d) && d->w->d.ctx->result;
 }
 
 /* Clearing an entry that is there allocates nothing, so it cannot fail. */

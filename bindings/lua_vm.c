@@ -79,7 +79,7 @@ static void fill_host(struct lua_dispatch *d)
 	lua_State *L = d->L;
 	const struct embed *header = embed_find("mos_ffi.h");
 
-	lua_pushlightuserdata(L, &d->w->d.ctx);
+	lua_pushlightuserdata(L, d->w->d.ctx);
 	lua_setfield(L, STACK_HOST, "ctx");
 	lua_pushlightuserdata(L, &d->call);
 	lua_setfield(L, STACK_HOST, "call");

@@ -254,7 +254,7 @@ enum {
 };
 
 /*
- * The event in dispatch. One per worker, at a fixed address that Lua fetches once. C writes it before it calls
+ * The event in dispatch. One per script state, at a fixed address that Lua fetches once. C writes it before it calls
  * into Lua; Lua writes result only.
  */
 struct mos_ctx {
@@ -273,6 +273,7 @@ struct mos_ctx {
 	uint8_t *recs; /* per-connection script records */
 	uint32_t rec_size;
 	uint32_t worker; /* this worker's number */
+	void *owner;     /* its struct worker; internal */
 };
 
 /*

@@ -99,8 +99,8 @@ static struct mos_conn *record_get(struct worker *w, uint32_t *idx)
 	uint32_t gen = c->gen + 1;
 	memset(c, 0, sizeof(*c));
 	c->gen = gen;
-	if (w->d.ctx.rec_size)
-		memset(w->d.ctx.recs + (size_t)*idx * w->d.ctx.rec_size, 0, w->d.ctx.rec_size);
+	if (w->d.ctx->rec_size)
+		memset(w->d.ctx->recs + (size_t)*idx * w->d.ctx->rec_size, 0, w->d.ctx->rec_size);
 	return c;
 }
 

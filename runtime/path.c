@@ -187,7 +187,7 @@ void path_advance(struct worker *w, uint64_t now_ns)
 {
 	if (now_ns <= w->now_ns)
 		return;
-	w->now_ns = w->d.ctx.now_ns = now_ns;
+	w->now_ns = w->d.ctx->now_ns = now_ns;
 	if (now_ns < w->wake_ns)
 		return;
 	timers_run(&w->timers, &w->d, now_ns);

@@ -44,17 +44,18 @@ int worker_init(struct worker *w, int cpu, const struct settings *set)
 		worker_fini(w);
 		return rc;
 	}
-	w->d.ctx.conns = (struct mos_conn *)w->conns.base;
-	w->d.ctx.socks = (struct mos_sock *)w->d.socks.base;
-	w->d.ctx.worker = (uint32_t)cpu;
-	wheel_init(&w->wheel, w->d.ctx.conns);
+	w->d.ctx->conns = (struct mos_conn *)w->conns.base;
+	w->d.ctx->socks = (struct mos_sock *)w->d.socks.base;
+	w->d.ctx->worker = (uint32_t)cpu;
+	w->d.ctx->owner = w;
+	wheel_init(&w->wheel, w->d.ctx->conns);
 	return 0;
 }
 
 void worker_fini(struct worker *w)
 {
-	if (w->d.ctx.recs)
-		munmap(w->d.ctx.recs, ((size_t)w->set.max_conns + 1) * w->d.ctx.rec_size);
+	if (w->d.ctx && w->d.ctx->recs)
+		munmap(w->d.ctx->recs, ((size_t)w->set.max_conns + 1) * w->d.ctx->rec_size);
 	timers_fini(&w->timers);
 	monitors_fini(w);
 	dispatch_fini(&w->d);
@@ -123,9 +124,9 @@ void worker_finish(struct worker *w)
 static uint64_t buffer_start(const struct worker *w, const struct mos_conn *c, int side)
 {
 	const struct mos_end *e = &c->end[!side];
-	const struct mos_packet *p = w->d.ctx.pkt;
+	const struct mos_packet *p = w->d.ctx->pkt;
 
-	if (!p || w->d.ctx.conn != c || w->d.ctx.hook != MOS_HK_SND || w->d.ctx.side == side || !p->payload_len)
+	if (!p || w->d.ctx->conn != c || w->d.ctx->hook != MOS_HK_SND || w->d.ctx->side == side || !p->payload_len)
 		return e->nxt_off;
 	int64_t off = end_offset(e, p->seq + !!(p->tcp_flags & MOS_TH_SYN));
 	return off < 0 ? 0 : (uint64_t)off < e->nxt_off ? (uint64_t)off : e->nxt_off;
@@ -166,20 +167,20 @@ void worker_stop(struct worker *w, struct mos_conn *c, int side)
 int worker_set_record(struct worker *w, uint32_t size)
 {
 	size = (size + 7) & ~7u;
-	if (w->conns.top || w->d.ctx.recs)
+	if (w->conns.top || w->d.ctx->recs)
 		return -EBUSY;
 	void *p = mmap(NULL, ((size_t)w->set.max_conns + 1) * size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return -ENOMEM;
-	w->d.ctx.recs = p;
-	w->d.ctx.rec_size = size;
+	w->d.ctx->recs = p;
+	w->d.ctx->rec_size = size;
 	return 0;
 }
 
 void worker_handler_failed(struct worker *w)
 {
-	struct mos_packet *p = w->d.ctx.pkt;
+	struct mos_packet *p = w->d.ctx->pkt;
 
 	w->stats.handler_errors++;
 	if (w->set.on_error == ON_ERROR_STOP)

@@ -78,7 +78,7 @@ int mtcp_getlastpkt(mctx_t m, int sock, int side, struct pkt_info *info)
 	if (!info)
 		return call_fail(EFAULT);
 	struct dispatch *d = &worker_of(m)->d;
-	const struct mos_packet *p = d->ctx.pkt;
+	const struct mos_packet *p = d->ctx->pkt;
 
 	if (!p)
 		return call_fail(EACCES);
@@ -88,8 +88,8 @@ int mtcp_getlastpkt(mctx_t m, int sock, int side, struct pkt_info *info)
 		return call_fail(ENOMEM);
 	memcpy(frame, p->data, p->caplen);
 	describe(info, p, frame);
-	if (info->tcph && d->ctx.conn)
-		info->offset = payload_offset(d->ctx.conn, p);
+	if (info->tcph && d->ctx->conn)
+		info->offset = payload_offset(d->ctx->conn, p);
 	return 0;
 }
 
@@ -133,7 +133,7 @@ int mtcp_setlastpkt(mctx_t m, int sock, int side, off_t offset, byte *data, uint
 	(void)side;
 	if (!call_socket(m, sock))
 		return -1;
-	struct mos_packet *p = worker_of(m)->d.ctx.pkt;
+	struct mos_packet *p = worker_of(m)->d.ctx->pkt;
 
 	if (!p)
 		return call_fail(EACCES);

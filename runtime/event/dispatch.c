@@ -13,7 +13,7 @@ struct saved {
 
 static inline void enter(struct dispatch *d, struct saved *s, struct pin *pins, unsigned n)
 {
-	memcpy(s->ctx, &d->ctx, sizeof(s->ctx));
+	memcpy(s->ctx, d->ctx, sizeof(s->ctx));
 	s->pins = d->pins;
 	s->pins_n = d->pins_n;
 	d->pins = pins;
@@ -22,14 +22,14 @@ static inline void enter(struct dispatch *d, struct saved *s, struct pin *pins, 
 
 static inline void leave(struct dispatch *d, const struct saved *s)
 {
-	memcpy(&d->ctx, s->ctx, sizeof(s->ctx));
+	memcpy(d->ctx, s->ctx, sizeof(s->ctx));
 	d->pins = s->pins;
 	d->pins_n = s->pins_n;
 }
 
 static void call(struct dispatch *d, struct handler h, struct filter_arg *arg)
 {
-	struct mos_ctx *x = &d->ctx;
+	struct mos_ctx *x = d->ctx;
 	uint32_t was = x->in_handler;
 
 	if (__builtin_expect(d->watcher != NULL, 0))
@@ -45,7 +45,7 @@ static void call(struct dispatch *d, struct handler h, struct filter_arg *arg)
 
 static bool ask(struct dispatch *d, const struct step *s)
 {
-	struct mos_ctx *x = &d->ctx;
+	struct mos_ctx *x = d->ctx;
 	uint32_t was = x->in_handler;
 	bool yes = false;
 
@@ -63,7 +63,7 @@ static bool ask(struct dispatch *d, const struct step *s)
 /* Handlers and filters may stop a side or close a socket; nothing runs for it after that. */
 static inline bool is_silent(const struct dispatch *d, const struct pin *pin)
 {
-	const struct mos_ctx *x = &d->ctx;
+	const struct mos_ctx *x = d->ctx;
 
 	if (!pin->flags)
 		return !d->passive[pin->sock].used;
@@ -83,7 +83,7 @@ static void run(struct dispatch *d, const struct pin *pin, const struct program 
 	do {
 		bool filtered = s->kind == EVENT_C || s->kind == EVENT_LUA;
 
-		d->ctx.event = s->event;
+		d->ctx->event = s->event;
 		if (filtered && !ask(d, s))
 			s += s->skip;
 		else if (handler_is_set(s->handler) && !(filtered && is_silent(d, pin)))
@@ -95,7 +95,7 @@ static void run(struct dispatch *d, const struct pin *pin, const struct program 
 
 static void run_raised(struct dispatch *d, event_t event)
 {
-	int slot = event_slot(event_find(event)->root, d->ctx.hook);
+	int slot = event_slot(event_find(event)->root, d->ctx->hook);
 
 	for (unsigned i = 0; i < d->pins_n; i++) {
 		const struct pin *pin = &d->pins[i];
@@ -103,7 +103,7 @@ static void run_raised(struct dispatch *d, event_t event)
 
 		if (!p || is_silent(d, pin))
 			continue;
-		d->ctx.sock = pin->sock;
+		d->ctx->sock = pin->sock;
 		run(d, pin, p);
 	}
 }
@@ -111,14 +111,14 @@ static void run_raised(struct dispatch *d, event_t event)
 /* What these handlers raise joins the queue, whose length bounds the whole. */
 static void drain(struct dispatch *d)
 {
-	int32_t sock = d->ctx.sock;
+	int32_t sock = d->ctx->sock;
 
 	d->draining = true;
 	for (unsigned i = 0; i < d->raised_n; i++)
 		run_raised(d, d->raised[i]);
 	d->raised_n = 0;
 	d->draining = false;
-	d->ctx.sock = sock;
+	d->ctx->sock = sock;
 }
 
 /* Returns those of bits that the socket listens to. */
@@ -126,7 +126,7 @@ static uint32_t serve(struct dispatch *d, const struct pin *pin, uint32_t bits)
 {
 	uint32_t heard = 0;
 
-	d->ctx.sock = pin->sock;
+	d->ctx->sock = pin->sock;
 	for (bits &= pin->set->mask; bits && !is_silent(d, pin); bits &= bits - 1) {
 		heard |= bits & -bits;
 		run(d, pin, &pin->set->programs[__builtin_ctz(bits)]);
@@ -162,12 +162,12 @@ void dispatch_conn_slow(struct dispatch *d, struct mos_conn *c, uint32_t bits, i
 	uint32_t heard = 0;
 
 	enter(d, &saved, pins, n);
-	d->ctx.pkt = p;
-	d->ctx.conn = c;
-	d->ctx.side = side;
-	d->ctx.hook = slot_hook((unsigned)__builtin_ctz(bits));
+	d->ctx->pkt = p;
+	d->ctx->conn = c;
+	d->ctx->side = side;
+	d->ctx->hook = slot_hook((unsigned)__builtin_ctz(bits));
 	if (__builtin_expect(d->watcher != NULL, 0))
-		d->watcher->raised(d->watcher->arg, &d->ctx, bits);
+		d->watcher->raised(d->watcher->arg, d->ctx, bits);
 	for (unsigned i = 0; i < n; i++)
 		heard |= serve(d, &pins[i], bits);
 	count(d, heard);
@@ -187,12 +187,12 @@ void dispatch_passive(struct dispatch *d, uint32_t passive, uint32_t bit, struct
 
 	enter(d, &saved, &pin, 1);
 	set->refs++;
-	d->ctx.pkt = p;
-	d->ctx.conn = NULL;
-	d->ctx.side = MOS_SIDE_BOTH;
-	d->ctx.hook = MOS_NULL;
+	d->ctx->pkt = p;
+	d->ctx->conn = NULL;
+	d->ctx->side = MOS_SIDE_BOTH;
+	d->ctx->hook = MOS_NULL;
 	if (__builtin_expect(d->watcher != NULL, 0))
-		d->watcher->raised(d->watcher->arg, &d->ctx, bit);
+		d->watcher->raised(d->watcher->arg, d->ctx, bit);
 	count(d, serve(d, &pin, bit));
 	leave(d, &saved);
 	hset_put(&d->sets, set->index);
@@ -203,13 +203,13 @@ void dispatch_timer(struct dispatch *d, struct handler h, int32_t id, uint32_t r
 	struct saved saved;
 
 	enter(d, &saved, NULL, 0);
-	d->ctx.pkt = NULL;
-	d->ctx.conn = NULL;
-	d->ctx.event = MOS_NULL_EVENT;
-	d->ctx.sock = id;
-	d->ctx.side = 0;
-	d->ctx.hook = 0;
-	d->ctx.ref = ref;
+	d->ctx->pkt = NULL;
+	d->ctx->conn = NULL;
+	d->ctx->event = MOS_NULL_EVENT;
+	d->ctx->sock = id;
+	d->ctx->side = 0;
+	d->ctx->hook = 0;
+	d->ctx->ref = ref;
 	call(d, h, NULL);
 	leave(d, &saved);
 }
@@ -219,7 +219,7 @@ int dispatch_raise(struct dispatch *d, event_t event)
 {
 	const struct event *e = event_find(event);
 
-	if (!e || e->kind != EVENT_RAISED || !d->ctx.in_handler || event_slot(e->root, d->ctx.hook) < 0)
+	if (!e || e->kind != EVENT_RAISED || !d->ctx->in_handler || event_slot(e->root, d->ctx->hook) < 0)
 		return -EINVAL;
 	if (d->raised_n == RAISE_MAX)
 		return -ENOSPC;

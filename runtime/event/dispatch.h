@@ -66,8 +66,9 @@ struct pin {
 };
 
 struct dispatch {
-	struct mos_ctx ctx; /* the event in dispatch */
-	mctx_t mctx;        /* what C handlers receive */
+	struct mos_ctx *ctx; /* the event in dispatch: own, or the script state's, which knows its address */
+	struct mos_ctx own;
+	mctx_t mctx; /* what C handlers receive */
 	struct engine engine;
 	struct hsets sets;
 	struct pool socks; /* struct mos_sock; the number is PASSIVE_MAX + index */
@@ -87,7 +88,7 @@ struct dispatch {
 	struct passive passive[PASSIVE_MAX]; /* number = socket */
 };
 
-/* 0 or -errno. ctx.conns and ctx.recs are the worker's to set. */
+/* 0 or -errno. ctx->conns and ctx->recs are the worker's to set. */
 int dispatch_init(struct dispatch *d, mctx_t mctx, uint32_t max_socks);
 
 /* Packet filters of passive sockets must have been freed before. */

@@ -7,11 +7,11 @@ int dispatch_init(struct dispatch *d, mctx_t mctx, uint32_t max_socks)
 {
 	int err;
 
-	*d = (struct dispatch){ .mctx = mctx };
+	*d = (struct dispatch){ .mctx = mctx, .ctx = &d->own };
 	err = pool_init(&d->socks, sizeof(struct mos_sock), max_socks);
 	if (err)
 		return err;
-	d->ctx.socks = pool_at(&d->socks, 0);
+	d->ctx->socks = pool_at(&d->socks, 0);
 	err = hsets_init(&d->sets);
 	if (err)
 		pool_fini(&d->socks);
@@ -70,7 +70,7 @@ void dispatch_close(struct dispatch *d, struct mos_conn *c)
 	c->sock = 0;
 	c->mask = 0;
 	if (d->engine.ended)
-		d->engine.ended(d->engine.arg, (uint32_t)(c - d->ctx.conns));
+		d->engine.ended(d->engine.arg, (uint32_t)(c - d->ctx->conns));
 }
 
 void dispatch_refresh(struct dispatch *d, struct mos_conn *c)
@@ -133,7 +133,7 @@ static int register_active(struct dispatch *d, struct mos_sock *s, event_t event
 		s->flags |= reads;
 	else if (before)
 		s->flags &= (uint16_t)~reads;
-	dispatch_refresh(d, &d->ctx.conns[s->conn]);
+	dispatch_refresh(d, &d->ctx->conns[s->conn]);
 	return 0;
 }
 

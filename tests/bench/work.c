@@ -51,7 +51,7 @@ static void on_packet(mctx_t m, int sock, int side, event_t event, filter_arg_t 
 
 static void on_data(mctx_t m, int sock, int side, event_t event, filter_arg_t *arg)
 {
-	const struct mos_conn *c = worker_of(m)->d.ctx.conn;
+	const struct mos_conn *c = worker_of(m)->d.ctx->conn;
 	uint64_t factor = sum_factor(c->key.port[c->cli], side), *at = &place[sock][side];
 	ssize_t n;
 

@@ -94,7 +94,7 @@ static uint32_t seen_len;
 
 static void drop(mctx_t m, int sock, int side, event_t event, struct filter_arg *arg)
 {
-	struct mos_packet *p = worker_of(m)->d.ctx.pkt;
+	struct mos_packet *p = worker_of(m)->d.ctx->pkt;
 
 	(void)sock, (void)side, (void)event, (void)arg;
 	seen_len = p->payload_len;

@@ -173,7 +173,7 @@ static void end(struct life *l, const struct mos_conn *c, unsigned hook, int sid
 
 static void on_event(mctx_t m, int sock, int side, event_t event, struct filter_arg *arg)
 {
-	const struct mos_ctx *ctx = &worker_of(m)->d.ctx;
+	const struct mos_ctx *ctx = worker_of(m)->d.ctx;
 	const struct mos_conn *c = ctx->conn;
 	unsigned hook = ctx->hook == MOS_HK_RCV;
 

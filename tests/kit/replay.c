@@ -48,7 +48,7 @@ static void say_where(struct replay *r, uint32_t hook, int side)
 static void on_event(mctx_t m, int sock, int side, event_t event, struct filter_arg *arg)
 {
 	struct replay *r = playing;
-	const struct mos_ctx *ctx = &worker_of(m)->d.ctx;
+	const struct mos_ctx *ctx = worker_of(m)->d.ctx;
 
 	(void)sock;
 	(void)arg;

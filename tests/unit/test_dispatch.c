@@ -36,16 +36,16 @@ static const char *event_text(event_t event)
 static void note(const char *suffix)
 {
 	size_t n = strlen(record);
-	int sock = d.ctx.sock - (d.ctx.conn ? PASSIVE_MAX : 0);
+	int sock = d.ctx->sock - (d.ctx->conn ? PASSIVE_MAX : 0);
 
-	snprintf(record + n, sizeof(record) - n, "%s%d:%s%s", n ? " " : "", sock, event_text(d.ctx.event), suffix);
+	snprintf(record + n, sizeof(record) - n, "%s%d:%s%s", n ? " " : "", sock, event_text(d.ctx->event), suffix);
 }
 
 static void act(void)
 {
-	const struct event *e = event_find(d.ctx.event);
+	const struct event *e = event_find(d.ctx->event);
 
-	assert_int_equal(d.ctx.in_handler, 1);
+	assert_int_equal(d.ctx->in_handler, 1);
 	if (node[e->index].also)
 		node[e->index].also();
 }
@@ -53,9 +53,9 @@ static void act(void)
 static void check_arguments(mctx_t m, int sock, int side, event_t event, const filter_arg_t *arg)
 {
 	assert_ptr_equal(m, &context);
-	assert_int_equal(sock, d.ctx.sock);
-	assert_int_equal(side, d.ctx.side);
-	assert_int_equal(event, d.ctx.event);
+	assert_int_equal(sock, d.ctx->sock);
+	assert_int_equal(side, d.ctx->side);
+	assert_int_equal(event, d.ctx->event);
 	assert_ptr_equal(arg, &event_find(event)->arg);
 }
 
@@ -110,7 +110,7 @@ static int setup(void **state)
 	memset(conns, 0, sizeof(conns));
 	record[0] = '\0';
 	assert_int_equal(dispatch_init(&d, &context, 1000), 0);
-	d.ctx.conns = conns;
+	d.ctx->conns = conns;
 	for (uint32_t i = 0; i < PASSIVE_MAX; i++)
 		hset_get(&d.sets, 0);
 	return 0;
@@ -152,13 +152,13 @@ static const char *raise(struct mos_conn *c, uint32_t bits, int side)
 
 	record[0] = '\0';
 	dispatch_conn(&d, c, bits, side, &packet);
-	assert_null(d.ctx.pkt);
-	assert_null(d.ctx.conn);
-	assert_int_equal(d.ctx.event, 0);
-	assert_int_equal(d.ctx.sock, 0);
-	assert_int_equal(d.ctx.side, 0);
-	assert_int_equal(d.ctx.hook, 0);
-	assert_int_equal(d.ctx.in_handler, 0);
+	assert_null(d.ctx->pkt);
+	assert_null(d.ctx->conn);
+	assert_int_equal(d.ctx->event, 0);
+	assert_int_equal(d.ctx->sock, 0);
+	assert_int_equal(d.ctx->side, 0);
+	assert_int_equal(d.ctx->hook, 0);
+	assert_int_equal(d.ctx->in_handler, 0);
 	assert_int_equal(d.raised_n, 0);
 	assert_null(d.pins);
 	return strcpy(text, record);
@@ -197,12 +197,12 @@ static void an_event_that_nobody_listens_to_calls_nobody(void **state)
 
 static void ctx_says_what_is_in_dispatch(void)
 {
-	assert_ptr_equal(d.ctx.pkt, &packet);
-	assert_ptr_equal(d.ctx.conn, &conns[2]);
-	assert_int_equal(d.ctx.event, MOS_ON_REXMIT);
-	assert_int_equal(d.ctx.sock, PASSIVE_MAX + 1);
-	assert_int_equal(d.ctx.side, MOS_SIDE_SVR);
-	assert_int_equal(d.ctx.hook, MOS_HK_SND);
+	assert_ptr_equal(d.ctx->pkt, &packet);
+	assert_ptr_equal(d.ctx->conn, &conns[2]);
+	assert_int_equal(d.ctx->event, MOS_ON_REXMIT);
+	assert_int_equal(d.ctx->sock, PASSIVE_MAX + 1);
+	assert_int_equal(d.ctx->side, MOS_SIDE_SVR);
+	assert_int_equal(d.ctx->hook, MOS_HK_SND);
 }
 
 static void the_context_is_set_before_a_call_and_put_back_after(void **state)
@@ -293,8 +293,8 @@ static void a_change_inside_a_handler_takes_effect_from_the_next_hook(void **sta
 
 static void unregisters_all(void)
 {
-	dispatch_register(&d, d.ctx.sock, MOS_ON_PKT_IN, MOS_HK_SND, off);
-	dispatch_register(&d, d.ctx.sock, changed, MOS_HK_SND, off);
+	dispatch_register(&d, d.ctx->sock, MOS_ON_PKT_IN, MOS_HK_SND, off);
+	dispatch_register(&d, d.ctx->sock, changed, MOS_HK_SND, off);
 	hsets_trim(&d.sets);
 }
 
@@ -377,19 +377,19 @@ static int stop_side;
 /* These act in the first socket's handlers only. */
 static struct mos_sock *first_socket(void)
 {
-	return d.ctx.sock == PASSIVE_MAX + 1 ? dispatch_sock(&d, d.ctx.sock) : NULL;
+	return d.ctx->sock == PASSIVE_MAX + 1 ? dispatch_sock(&d, d.ctx->sock) : NULL;
 }
 
 static void stops_a_side_of_its_connection(void)
 {
 	if (first_socket())
-		d.ctx.conn->end[stop_side].flags |= MOS_END_STOPPED;
+		d.ctx->conn->end[stop_side].flags |= MOS_END_STOPPED;
 }
 
 static void stops_its_connection(void)
 {
 	if (first_socket())
-		d.ctx.conn->flags |= MOS_CONN_STOPPED;
+		d.ctx->conn->flags |= MOS_CONN_STOPPED;
 }
 
 static void stops_a_side_of_its_socket(void)
@@ -613,15 +613,15 @@ static void without_a_connection_the_passive_socket_hears(void **state)
 	dispatch_passive(&d, 0, BIT_PKT_IN_NUL, &packet);
 	assert_string_equal(record, "3:pkt_in 3:orphan 3:orphan! 3:r");
 	assert_int_equal(d.counts[SLOT_ORPHAN_NUL], 1);
-	assert_null(d.ctx.pkt);
+	assert_null(d.ctx->pkt);
 }
 
 static void looks_around_without_a_connection(void)
 {
-	assert_null(d.ctx.conn);
-	assert_int_equal(d.ctx.side, MOS_SIDE_BOTH);
-	assert_int_equal(d.ctx.hook, MOS_NULL);
-	d.passive[d.ctx.sock].used = false;
+	assert_null(d.ctx->conn);
+	assert_int_equal(d.ctx->side, MOS_SIDE_BOTH);
+	assert_int_equal(d.ctx->hook, MOS_NULL);
+	d.passive[d.ctx->sock].used = false;
 }
 
 static void a_passive_socket_that_is_closed_hears_nothing_more(void **state)

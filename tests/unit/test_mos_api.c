@@ -222,7 +222,7 @@ static void a_null_where_an_address_is_needed_is_efault(void **state)
 	int value;
 
 	(void)state;
-	w->d.ctx.pkt = &w->burst[0];
+	w->d.ctx->pkt = &w->burst[0];
 	FAILS(mtcp_peek(m, sock, 0, NULL, 4), EFAULT);
 	FAILS(mtcp_ppeek(m, sock, 0, NULL, 4, 0), EFAULT);
 	FAILS(mtcp_getlastpkt(m, sock, 0, NULL), EFAULT);
@@ -606,15 +606,15 @@ static void dispatch_frame(int link, const char *hex, size_t caplen)
 	dispatched.ts_ns = 5000000;
 	dispatched.port = 2;
 	packet_decode(&dispatched);
-	w->d.ctx.pkt = &dispatched;
-	w->d.ctx.conn = c;
+	w->d.ctx->pkt = &dispatched;
+	w->d.ctx->conn = c;
 }
 
 static void release_frame(void)
 {
 	packet_release(&dispatched);
-	w->d.ctx.pkt = NULL;
-	w->d.ctx.conn = NULL;
+	w->d.ctx->pkt = NULL;
+	w->d.ctx->conn = NULL;
 }
 
 #define TCP4_DATA ETH("0800") IP4("002c", "0000") TCP20 "61626364"
@@ -742,7 +742,7 @@ static void any_frame_size_is_copied(void **state)
 	big[299999] = 7;
 	dispatched = (struct mos_packet){ .data = big, .caplen = 300000, .len = 300000, .link = 1 };
 	packet_decode(&dispatched);
-	w->d.ctx.pkt = &dispatched;
+	w->d.ctx->pkt = &dispatched;
 	assert_int_equal(mtcp_getlastpkt(m, raw, 0, &p), 0);
 	assert_int_equal(p.eth_len, 65535);
 	assert_int_equal(((uint8_t *)p.ethh)[299999], 7);

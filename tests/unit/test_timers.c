@@ -34,10 +34,10 @@ static void fired(mctx_t m, int sock, int side, event_t event, filter_arg_t *arg
 	assert_int_equal(side, 0);
 	assert_int_equal(event, 0);
 	assert_null(arg);
-	assert_int_equal(d.ctx.sock, sock);
-	assert_null(d.ctx.pkt);
-	assert_null(d.ctx.conn);
-	assert_int_equal(d.ctx.in_handler, 1);
+	assert_int_equal(d.ctx->sock, sock);
+	assert_null(d.ctx->pkt);
+	assert_null(d.ctx->conn);
+	assert_int_equal(d.ctx->in_handler, 1);
 	snprintf(record + n, sizeof(record) - n, "%s%d", n ? " " : "", sock);
 	if (again_left && again_left--)
 		add(again_ns, sock + 1);
@@ -168,7 +168,7 @@ static void engine_handle(void *arg, uint32_t ref)
 {
 	(void)arg;
 	lua_ref = ref;
-	ctx_ref = d.ctx.ref;
+	ctx_ref = d.ctx->ref;
 }
 
 static void a_lua_timer_carries_its_key(void **state)
@@ -181,7 +181,7 @@ static void a_lua_timer_carries_its_key(void **state)
 	run(1005);
 	assert_int_equal(lua_ref, 33);
 	assert_int_equal(ctx_ref, key);
-	assert_int_equal(d.ctx.ref, 0);
+	assert_int_equal(d.ctx->ref, 0);
 }
 
 /* Random additions, cancellations and steps in time against a plain list. */
