@@ -26,7 +26,7 @@ static uint64_t deadline(const struct worker *w, const struct mos_conn *c)
 	return c->last_ns + idle;
 }
 
-static struct mos_conn *find(struct worker *w, const struct mos_packet *p)
+struct mos_conn *connection_find(const struct worker *w, const struct mos_packet *p)
 {
 	struct mos_conn *c = worker_conn(w, p->slot);
 
@@ -160,7 +160,7 @@ static struct mos_conn *open_connection(struct worker *w, const struct mos_packe
 
 struct mos_conn *connection_of(struct worker *w, struct mos_packet *p, bool *opened)
 {
-	struct mos_conn *c = find(w, p);
+	struct mos_conn *c = connection_find(w, p);
 	bool pending = false;
 
 	if (c) {

@@ -99,11 +99,20 @@ static void count_segment(struct stats *st, const struct mos_conn *c, const stru
 	}
 }
 
-/* A wrong checksum: the receiver's stack will not see the packet, so nothing follows from it. */
-static void bad_checksum_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p)
+/*
+ * A wrong checksum: the receiver's stack will not see the packet, so nothing follows from it, nor does it begin anything.
+ * False if no connection claims it.
+ */
+static bool damaged_packet(struct worker *w, struct mos_packet *p)
 {
+	struct mos_conn *c = connection_find(w, p);
+
 	w->stats.bad_checksum++;
+	if (!c)
+		return false;
+	c->last_ns = w->now_ns;
 	connection_error(w, c, p->dir == c->cli ? MOS_SIDE_SVR : MOS_SIDE_CLI, MOS_ERR_CHECKSUM, p);
+	return true;
 }
 
 /* A packet of a tracked connection: its sender's side, the retransmission check, its receiver's side. */
@@ -113,10 +122,6 @@ static void tracked_packet(struct worker *w, struct mos_conn *c, struct mos_pack
 	struct dispatch *d = &w->d;
 
 	c->last_ns = w->now_ns;
-	if (w->set.verify_checksums && !packet_checksums_ok(p)) {
-		bad_checksum_packet(w, c, p);
-		return;
-	}
 	bool changed = track_sender(&w->tcp, c, p, &s);
 	uint32_t start = opened ? BIT_CONN_START_SND : 0;
 	dispatch_conn(d, c, BIT_PKT_IN_SND | start | (changed ? BIT_TCP_STATE_CHANGE_SND : 0), s.side, p);
@@ -138,6 +143,21 @@ static void tracked_packet(struct worker *w, struct mos_conn *c, struct mos_pack
 		connection_closed(w, c);
 }
 
+/* False if no connection claims it. */
+static bool segment_packet(struct worker *w, struct mos_packet *p)
+{
+	bool opened = false;
+
+	w->stats.tcp_packets++;
+	if (w->set.verify_checksums && !packet_checksums_ok(p))
+		return damaged_packet(w, p);
+	struct mos_conn *c = connection_of(w, p, &opened);
+
+	if (c)
+		tracked_packet(w, c, p, opened);
+	return c != NULL;
+}
+
 /*
  * Fragments pass one by one. The one that completes a TCP segment stands for all of it: the segment goes its way here,
  * as a packet of its own that is never written, and its verdict is the verdict of this fragment. Without this one no
@@ -146,7 +166,6 @@ static void tracked_packet(struct worker *w, struct mos_conn *c, struct mos_pack
 static bool fragment_packet(struct worker *w, struct mos_packet *p)
 {
 	struct mos_packet *whole = &w->whole;
-	bool opened = false;
 
 	if (w->set.verify_checksums && !packet_checksums_ok(p)) {
 		w->stats.bad_checksum++;
@@ -155,30 +174,25 @@ static bool fragment_packet(struct worker *w, struct mos_packet *p)
 	if (!defrag_add(&w->defrag, p, whole) || packet_decode(whole) != MOS_DECODED_TCP)
 		return false;
 	whole->hash = key_hash(&whole->key, &w->seed);
-	w->stats.tcp_packets++;
-	struct mos_conn *c = connection_of(w, whole, &opened);
-	if (!c)
+	if (!segment_packet(w, whole))
 		return false;
-	tracked_packet(w, c, whole, opened);
 	if (whole->verdict == MOS_DROPPED)
 		p->verdict = MOS_DROPPED;
 	return true;
 }
 
+static bool is_claimed(struct worker *w, struct mos_packet *p)
+{
+	if (p->decoded == MOS_DECODED_TCP)
+		return segment_packet(w, p);
+	return p->decoded == MOS_DECODED_FRAGMENT && fragment_packet(w, p);
+}
+
 static void one_packet(struct worker *w, struct mos_packet *p)
 {
-	bool opened = false;
-	struct mos_conn *c = NULL;
-
 	if (w->d.null_mask & BIT_PKT_IN_NUL)
 		raw_packet(w, p);
-	if (p->decoded == MOS_DECODED_TCP) {
-		w->stats.tcp_packets++;
-		c = connection_of(w, p, &opened);
-	}
-	if (c)
-		tracked_packet(w, c, p, opened);
-	else if (p->decoded != MOS_DECODED_FRAGMENT || !fragment_packet(w, p))
+	if (!is_claimed(w, p))
 		orphan_packet(w, p);
 	w->stats.dropped += p->verdict == MOS_DROPPED;
 }

@@ -228,6 +228,25 @@ static void ipv6_is_tracked_like_ipv4_by_a_socket_of_its_family(void **state)
 	replay_fini(&r);
 }
 
+/* Replayed segments have a checksum of 0, which is wrong. */
+static void with_checksums_verified_a_damaged_syn_begins_nothing(void **state)
+{
+	struct replay r;
+
+	(void)state;
+	replay_init(&r, NULL);
+	r.w->set.verify_checksums = true;
+	assert_string_equal(replay_segment(&r, CLI, "S 0:0(0)"), "nul both: pkt_in orphan");
+	assert_null(connection(&r));
+	assert_int_equal(r.w->stats.bad_checksum, 1);
+	r.w->set.verify_checksums = false;
+	open_connection(&r);
+	r.w->set.verify_checksums = true;
+	assert_string_equal(replay_segment(&r, CLI, "P. 1:5(4) ack 1"), "nul svr: error(checksum)");
+	assert_int_equal(connection(&r)->end[CLI].nxt_off, 0);
+	replay_fini(&r);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -240,6 +259,7 @@ int main(void)
 		cmocka_unit_test(at_the_limit_half_open_connections_go_first),
 		cmocka_unit_test(late_segments_belong_to_a_closed_connection_while_it_lingers),
 		cmocka_unit_test(ipv6_is_tracked_like_ipv4_by_a_socket_of_its_family),
+		cmocka_unit_test(with_checksums_verified_a_damaged_syn_begins_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
