@@ -58,9 +58,34 @@ uint64_t mos_ffi_event_define(uint64_t parent, void *filter, int lua, const char
 	return event_define(parent, kind, (filter_t)filter, NULL, name, meaning);
 }
 
+int mos_ffi_event_describe(uint64_t event, const char *fields)
+{
+	return event_describe(event, fields);
+}
+
 int mos_ffi_event_raise(struct mos_ctx *ctx, uint64_t event)
 {
-	return dispatch_raise(&ctx_worker(ctx)->d, event);
+	struct dispatch *d = &ctx_worker(ctx)->d;
+	int err = dispatch_raise(d, event);
+
+	return err ? err : (int)d->raised_n - 1;
+}
+
+uint32_t mos_ffi_event_room(struct mos_ctx *ctx)
+{
+	return RAISE_MAX - ctx_worker(ctx)->d.raised_n;
+}
+
+void mos_ffi_event_again(struct mos_ctx *ctx)
+{
+	struct dispatch *d = &ctx_worker(ctx)->d;
+
+	d->ask_again = d->raised_n && !d->draining;
+}
+
+int mos_ffi_event_wanted(struct mos_ctx *ctx, uint64_t event)
+{
+	return dispatch_wanted(&ctx_worker(ctx)->d, event);
 }
 
 uint32_t mos_ffi_ref_take(struct mos_ctx *ctx)

@@ -45,6 +45,21 @@ size_t mos_ffi_available(struct mos_ctx *ctx, uint64_t conn, int side)
 	return len;
 }
 
+const uint8_t *mos_ffi_parse(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off, struct mos_view *v)
+{
+	uint64_t cursor;
+	const struct stream *s = stream_of(ctx, conn, side, &cursor);
+
+	v->len = 0;
+	v->gap = 0;
+	return s ? stream_view(s, off, &v->len, &v->gap) : NULL;
+}
+
+void mos_ffi_parsed(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off)
+{
+	reader_parsed(ctx_worker(ctx), handle_sock(ctx, conn), side, off);
+}
+
 int mos_ffi_starts_with(struct mos_ctx *ctx, uint64_t conn, int side, const char *text, size_t len)
 {
 	return reader_starts_with(ctx_worker(ctx), handle_sock(ctx, conn), side, text, len) > 0;

@@ -241,6 +241,7 @@ struct mos_sock {
 	uint32_t next; /* next socket of the connection, in order of creation; 0: the last */
 	void *uctx;
 	uint64_t cursor[2]; /* next byte to peek, per receiving side */
+	uint64_t parsed[2]; /* next byte that a parser of this socket waits for, where MOS_SOCK_PARSES_ is set */
 };
 
 /* mos_sock.flags */
@@ -250,7 +251,9 @@ enum {
 	MOS_SOCK_CLOSED = 1 << 2,      /* closed by its program; the number stays taken until the connection goes */
 	MOS_SOCK_LIVE = 1 << 3,        /* the record is in use */
 	MOS_SOCK_STOPPED_CLI = 1 << 4, /* MOS_STOP_MON: no more events of the client for this socket */
-	MOS_SOCK_STOPPED_SVR = 1 << 5
+	MOS_SOCK_STOPPED_SVR = 1 << 5,
+	MOS_SOCK_PARSES_CLI = 1 << 6, /* a parser reads what the client received, from parsed[] on */
+	MOS_SOCK_PARSES_SVR = 1 << 7
 };
 
 /*
@@ -265,7 +268,7 @@ struct mos_ctx {
 	int32_t sock;           /* active socket, or the passive one where there is no connection */
 	int32_t side;           /* MOS_SIDE_ */
 	uint32_t hook;          /* MOS_HK_SND, MOS_HK_RCV, MOS_NULL */
-	uint32_t ref;           /* timers: the timer's number */
+	uint32_t ref;           /* timers: the timer's number; events raised by hand: their place in the queue */
 	int32_t result;         /* a filter's answer */
 	uint32_t in_handler;    /* a handler or filter is running */
 	struct mos_conn *conns; /* base of the pools, for index arithmetic */
@@ -336,8 +339,23 @@ uint32_t mos_ffi_event_hooks(uint64_t event);
  */
 uint64_t mos_ffi_event_define(uint64_t parent, void *filter, int lua, const char *name, const char *meaning);
 
-/* Raise an event without a filter for the connection in dispatch. */
+/* Say which fields an event hands to its handlers: text for --events, lines of "name kind: meaning". 0 or -errno. */
+int mos_ffi_event_describe(uint64_t event, const char *fields);
+
+/*
+ * Raise an event without a filter for the connection in dispatch, or -errno. Returns its place in the queue, which stands
+ * in ctx->ref while its handlers run.
+ */
 int mos_ffi_event_raise(struct mos_ctx *ctx, uint64_t event);
+
+/* How many more events can be raised before the running handler or filter returns. */
+uint32_t mos_ffi_event_room(struct mos_ctx *ctx);
+
+/* The running filter has more to raise: call it again when what it has raised is done. */
+void mos_ffi_event_again(struct mos_ctx *ctx);
+
+/* Would raising the event, now, reach a handler or filter of the connection in dispatch? */
+int mos_ffi_event_wanted(struct mos_ctx *ctx, uint64_t event);
 
 /* A passive socket; family 4, 6, or 0 for both. Its number, or -errno. */
 int mos_ffi_monitor_open(struct mos_ctx *ctx, uint32_t family, int raw);
@@ -386,6 +404,15 @@ struct mos_view {
  * returns. NULL when there are none.
  */
 const uint8_t *mos_ffi_read(struct mos_ctx *ctx, uint64_t conn, int side, size_t max, struct mos_view *v);
+
+/*
+ * For parsers, which keep their own place: the bytes in order from stream offset off on, where they lie; the cursor
+ * stays. NULL when there are none, with v->gap bytes lost from off on. Valid until a handler runs.
+ */
+const uint8_t *mos_ffi_parse(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off, struct mos_view *v);
+
+/* A parser has done with the bytes below off: those from there on count as unread. */
+void mos_ffi_parsed(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off);
 
 /*
  * Copy up to len bytes from stream offset off, early ones included; the cursor stays. -ENODATA if that byte is absent.

@@ -15,6 +15,11 @@ function Event:__tostring()
 end
 
 local is_event = setmetatable({}, { __mode = "k" })
+local by_name = {}
+
+-- Where handlers of an event find its fields: what raised it by hand left in the queue, at the place that ctx.ref says,
+-- or what its filter left in a slot of its own. Events without fields of their own have their parent's.
+local queue = require "table.new"(64, 1)
 
 local function known_names()
 	local words = {}
@@ -66,7 +71,31 @@ function event.hook(level, id, value, name)
 		check.fail(level + 1, "%s needs a hook: '%s'", tostring(value), table.concat(hooks, "' or '"))
 end
 
-local kinds = { name = "string", parent = "any", filter = "any", meaning = "string" }
+local kinds = {
+	name = "string", parent = "any", filter = "any", meaning = "string", fields = "table",
+	listen = "function", -- listen(sock): somebody listens on that socket to the event or to one below
+}
+
+-- { { "name", "string", "what it says" }, ... } as the lines that --events prints.
+local function lines_of(fields)
+	local lines = {}
+	for i, f in ipairs(fields) do
+		if type(f) ~= "table" or type(f[1]) ~= "string" or type(f[2]) ~= "string" then
+			check.fail(4, 'mos.event: fields[%d] must be { "name", "type", "meaning" }', i)
+		end
+		lines[i] = ("%s (%s)%s"):format(f[1], f[2], f[3] and ": " .. f[3] or "")
+	end
+	return table.concat(lines, "\n")
+end
+
+local function source_of(self, parent, filter)
+	if not filter then
+		return { at = "fields[ctx.ref]", fields = queue }
+	elseif self.fields then
+		return { at = "fields[0]", fields = {} }
+	end
+	return parent and parent.source
+end
 
 local function must_define(level, id, name)
 	if id ~= 0 then
@@ -87,7 +116,9 @@ function event.define(options, make_filter, is_c_function)
 	end
 	local parent, filter = event.id(3, options.parent), options.filter
 	local c_function = filter and is_c_function(filter)
-	if filter and not c_function then
+	if c_function and options.fields then
+		check.fail(3, "mos.event: a filter in C hands no fields to handlers in Lua")
+	elseif filter and not c_function then
 		check.argument(3, "mos.event", "filter", filter, "function")
 	end
 	local id = tonumber(C.mos_ffi_event_define(parent, c_function and filter.address or nil, filter and 1 or 0,
@@ -95,12 +126,37 @@ function event.define(options, make_filter, is_c_function)
 	must_define(3, id, options.name)
 	local index = tonumber(C.mos_ffi_event_index(id))
 	local self = setmetatable({ id = id, name = options.name or "event " .. index, parent = options.parent,
-		meaning = options.meaning }, Event)
-	is_event[self] = true
+		meaning = options.meaning, fields = options.fields, listen = options.listen }, Event)
+	local above = is_event[options.parent] and options.parent or by_name[options.parent]
+	self.source = source_of(self, above, filter)
+	self.above = above
+	is_event[self], by_name[self.name] = true, self
+	if options.fields then
+		C.mos_ffi_event_describe(id, lines_of(options.fields))
+	end
 	if filter and not c_function then
-		make_filter(index, filter, self)
+		make_filter(index, filter, self, above and above.source)
 	end
 	return self
 end
+
+-- Somebody listens to ev on a socket: what lies above may have to see more than its own event.
+function event.listen(ev, sock)
+	ev = is_event[ev] and ev or by_name[ev]
+	while ev do
+		if ev.listen then
+			ev.listen(sock)
+		end
+		ev = ev.above
+	end
+end
+
+-- Where the fields of an event are found; nil where it has none.
+function event.source(ev)
+	ev = is_event[ev] and ev or by_name[ev]
+	return ev and ev.source
+end
+
+event.queue = queue
 
 return event

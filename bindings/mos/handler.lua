@@ -13,11 +13,12 @@ local lib = require "mos.ffi"
 local host = require "mos.host"
 
 local C, ctx = lib.C, lib.ctx
+local queue = event.queue
 
 local handler = {}
 
 local template = [[
-local fn, ev, ctx, current, packet = ...
+local fn, ev, ctx, current, packet, fields, slot = ...
 return function()
 	local conn, side, pkt = current(), ctx.side
 	if ctx.pkt ~= nil then
@@ -33,18 +34,44 @@ return function()
 end
 ]]
 
-local handler_source = template:gsub("CALL%((.-)%)", "fn(conn, %1, pkt, ev)")
-local filter_source = template:gsub("CALL%((.-)%)", "ctx.result = fn(conn, %1, pkt, ev) and 1 or 0")
+-- Of an event whose fields stand at such a place (event.lua); nil: it has none.
+local handler_calls = {
+	[false] = "fn(conn, %1, pkt, ev)",
+	["fields[0]"] = "fn(conn, %1, pkt, ev, fields[0])",
+	["fields[ctx.ref]"] = "fn(conn, %1, pkt, ev, fields[ctx.ref])",
+}
+
+local handler_sources = {}
+for at, call in pairs(handler_calls) do
+	handler_sources[at] = template:gsub("CALL%((.-)%)", call)
+end
+
+-- What a filter answers is whether its event is raised; where the event has fields of its own it may be those.
+local filter_call = "local yes = %s ctx.result = yes and 1 or 0"
+local filling_call = "local yes = %s if yes == true then slot[0] = %s else slot[0] = yes end "
+	.. "ctx.result = yes and 1 or 0"
+
+local function filter_source(above, fills)
+	local at = above and above.at or false
+	local call = handler_calls[at]
+	local whole = fills and filling_call:format(call, at or "nil") or filter_call:format(call)
+	return (template:gsub("CALL%((.-)%)", whole))
+end
 
 -- Functions of one prototype share what is made from source: closures that a handler makes for each connection.
 local factories = setmetatable({}, { __mode = "k" })
 
-local function factory_of(fn)
+local function factory_of(fn, at)
 	local proto = jit_util.funcinfo(fn).proto or fn
-	local factory = factories[proto]
+	local of_proto = factories[proto]
+	if not of_proto then
+		of_proto = {}
+		factories[proto] = of_proto
+	end
+	local factory = of_proto[at]
 	if not factory then
-		factory = loadstring(handler_source, "=(mos.handler)")
-		factories[proto] = factory
+		factory = loadstring(handler_sources[at], "=(mos.handler)")
+		of_proto[at] = factory
 	end
 	return factory
 end
@@ -76,8 +103,10 @@ local function ref_of(fn, ev, own)
 		error("not enough memory")
 	end
 	forget(ref)
-	local make = own and loadstring(handler_source, "=(mos.handler)") or factory_of(fn)
-	host.handlers[ref] = make(fn, ev, ctx, conn.current, pkt.object)
+	local source = event.source(ev)
+	local at = source and source.at or false
+	local make = own and loadstring(handler_sources[at], "=(mos.handler)") or factory_of(fn, at)
+	host.handlers[ref] = make(fn, ev, ctx, conn.current, pkt.object, source and source.fields)
 	of_event[fn], users[ref] = ref, { fn = fn, ev = ev }
 	return ref
 end
@@ -90,8 +119,11 @@ function handler.plain(fn)
 end
 
 -- What C calls for a filter leaves its answer in the context.
-function handler.filter(index, fn, ev)
-	host.filters[index] = loadstring(filter_source, "=(mos.filter)")(fn, ev, ctx, conn.current, pkt.object)
+-- above: where the fields of the event that ev extends are found.
+function handler.filter(index, fn, ev, above)
+	local slot = ev.source ~= above and ev.source.fields or nil
+	local make = loadstring(filter_source(above, slot), "=(mos.filter)")
+	host.filters[index] = make(fn, ev, ctx, conn.current, pkt.object, above and above.fields, slot)
 end
 
 -- (event, fn) or (event, hook, fn)
@@ -111,6 +143,7 @@ local function register(level, who, sock, ev, hook, fn, own)
 	if rc < 0 then
 		check.fail(level + 1, "%s: %s", who, names.errno(rc))
 	end
+	event.listen(ev, sock)
 end
 
 local function unregister(level, who, sock, ev, hook)
@@ -133,7 +166,7 @@ conn.method("off", function(h, ev, hook)
 	unregister(2, "conn:off", C.mos_ffi_conn_sock(ctx, conn.bits(h)), ev, hook)
 end)
 
-conn.method("raise", function(h, ev)
+conn.method("raise", function(h, ev, fields)
 	local c = conn.live(h)
 	if ctx.conn ~= c then
 		check.fail(2, "conn:raise: an event is raised inside a handler, for the connection that it was called for")
@@ -143,6 +176,7 @@ conn.method("raise", function(h, ev)
 	if rc < 0 then
 		check.fail(2, "conn:raise: cannot raise '%s': %s", tostring(ev), names.errno(rc))
 	end
+	queue[rc] = fields
 end)
 
 return handler

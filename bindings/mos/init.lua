@@ -5,18 +5,21 @@ local handler = require "mos.handler"
 local monitor = require "mos.monitor"
 local names = require "mos.names"
 local object = require "mos.object"
+local parser = require "mos.parser"
 local record = require "mos.record"
 local timer = require "mos.timer"
 local host = require "mos.host"
 local ctx = require("mos.ffi").ctx
 require "mos.read"
 require "mos.edit"
+require "mos.library"
 
 host.at_exit = {}
 
 local mos = {
 	monitor = monitor.open,
 	record = record,
+	parser = parser.new,
 	load = object.load,
 	timer = timer.once,
 	every = timer.every,

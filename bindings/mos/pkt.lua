@@ -10,7 +10,7 @@ local band = bit.band
 local truth = require("mos.names").truth
 local tonumber = tonumber
 
-local TCP = C.MOS_DECODED_TCP
+local TCP, IP = C.MOS_DECODED_TCP, C.MOS_DECODED_IP
 
 local function value(x)
 	return x
@@ -181,6 +181,25 @@ end)
 method("frame_string", function()
 	local p = current()
 	return (ffi.string(p.data, p.caplen))
+end)
+
+local UDP_HEADER = 8
+
+-- Of a UDP datagram: its payload as captured (pointer, length), source and destination port. nil: it is something else,
+-- or the capture cut its header off.
+method("udp", function()
+	local p = current()
+	local at = p.l4 + UDP_HEADER
+	if p.decoded ~= IP or p.ip_proto ~= 17 or at > p.caplen or at > p.l3 + p.ip_len then
+		return nil
+	end
+	local h = p.data + p.l4
+	local len = h[4] * 256 + h[5] - UDP_HEADER
+	local most = math.min(p.caplen, p.l3 + p.ip_len) - at
+	if len < 0 or len > most then
+		len = most
+	end
+	return p.data + at, len, h[0] * 256 + h[1], h[2] * 256 + h[3]
 end)
 
 method("drop", function()

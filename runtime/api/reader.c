@@ -171,9 +171,19 @@ int reader_info(struct worker *w, int sock, int side, struct tcp_buf_info *info)
 	return 0;
 }
 
+void reader_parsed(struct worker *w, int sock, int side, uint64_t off)
+{
+	struct mos_sock *s = dispatch_sock(&w->d, sock);
+
+	if (!s)
+		return;
+	s->flags |= (uint16_t)(MOS_SOCK_PARSES_CLI << side);
+	s->parsed[side] = off;
+}
+
 uint64_t reader_keep(const struct worker *w, const struct mos_conn *c, int side)
 {
-	const int reads = MOS_SOCK_READS_CLI << side;
+	const int reads = MOS_SOCK_READS_CLI << side, parses = MOS_SOCK_PARSES_CLI << side;
 	const int gone = MOS_SOCK_CLOSED | MOS_SOCK_STOPPED_CLI << side;
 	uint64_t keep = UINT64_MAX;
 
@@ -182,6 +192,8 @@ uint64_t reader_keep(const struct worker *w, const struct mos_conn *c, int side)
 
 		if ((s->flags & (reads | gone)) == reads && s->cursor[side] < keep)
 			keep = s->cursor[side];
+		if ((s->flags & (parses | gone)) == parses && s->parsed[side] < keep)
+			keep = s->parsed[side];
 		i = s->next;
 	}
 	return keep;

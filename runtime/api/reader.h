@@ -50,6 +50,9 @@ ssize_t reader_runs(struct worker *w, int sock, int side, struct range *runs, si
 /* Where that side's buffer stands, for this socket. 0; -ENODATA: no buffer. */
 int reader_info(struct worker *w, int sock, int side, struct tcp_buf_info *info);
 
+/* A parser of the socket has done with the bytes below off; those from there on count as unread, too. */
+void reader_parsed(struct worker *w, int sock, int side, uint64_t off);
+
 /* The lowest unread offset among the sockets that read what side received; UINT64_MAX: nobody does. */
 uint64_t reader_keep(const struct worker *w, const struct mos_conn *c, int side);
 

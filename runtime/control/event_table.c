@@ -76,6 +76,18 @@ static void print_markdown(FILE *f)
 	}
 }
 
+/* Lines of text, each behind indent. */
+static void print_lines(FILE *f, const char *text, int indent)
+{
+	while (*text) {
+		int len = (int)strcspn(text, "\n");
+
+		fprintf(f, "%*s%.*s\n", indent, "", len, text);
+		text += len;
+		text += *text == '\n';
+	}
+}
+
 /* User-defined events, each behind its parents. */
 static void print_user(FILE *f)
 {
@@ -87,6 +99,7 @@ static void print_user(FILE *f)
 		const struct event *parent = event_find(e->parent);
 		fprintf(f, "%*s%s%s%s%s%s\n", (e->depth - 1) * 2, "", e->name[0] ? e->name : "(unnamed)", " extends ",
 			parent->name[0] ? parent->name : "(unnamed)", e->meaning[0] ? ": " : "", e->meaning);
+		print_lines(f, e->fields, e->depth * 2);
 	}
 }
 

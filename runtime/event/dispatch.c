@@ -81,6 +81,7 @@ static void run(struct dispatch *d, const struct pin *pin, const struct program 
 	const struct step *end = s + program->count;
 
 	do {
+		const struct step *here = s;
 		bool filtered = s->kind == EVENT_C || s->kind == EVENT_LUA;
 
 		d->ctx->event = s->event;
@@ -88,8 +89,12 @@ static void run(struct dispatch *d, const struct pin *pin, const struct program 
 			s += s->skip;
 		else if (handler_is_set(s->handler) && !(filtered && is_silent(d, pin)))
 			call(d, s->handler, (struct filter_arg *)&s->def->arg);
-		if (__builtin_expect(d->raised_n && !d->draining, 0))
+		if (__builtin_expect(d->raised_n && !d->draining, 0)) {
 			drain(d);
+			if (d->ask_again)
+				s = here - 1;
+			d->ask_again = false;
+		}
 	} while (++s < end && !is_silent(d, pin));
 }
 
@@ -112,13 +117,17 @@ static void run_raised(struct dispatch *d, event_t event)
 static void drain(struct dispatch *d)
 {
 	int32_t sock = d->ctx->sock;
+	uint32_t ref = d->ctx->ref;
 
 	d->draining = true;
-	for (unsigned i = 0; i < d->raised_n; i++)
+	for (unsigned i = 0; i < d->raised_n; i++) {
+		d->ctx->ref = i;
 		run_raised(d, d->raised[i]);
+	}
 	d->raised_n = 0;
 	d->draining = false;
 	d->ctx->sock = sock;
+	d->ctx->ref = ref;
 }
 
 /* Returns those of bits that the socket listens to. */
@@ -212,6 +221,18 @@ void dispatch_timer(struct dispatch *d, struct handler h, int32_t id, uint32_t r
 	d->ctx->ref = ref;
 	call(d, h, NULL);
 	leave(d, &saved);
+}
+
+bool dispatch_wanted(const struct dispatch *d, event_t event)
+{
+	const struct event *e = event_find(event);
+	int slot = e ? event_slot(e->root, d->ctx->hook) : -1;
+
+	for (unsigned i = 0; slot >= 0 && i < d->pins_n; i++) {
+		if (hset_raised(d->pins[i].set, event, (uint32_t)slot))
+			return true;
+	}
+	return false;
 }
 
 /* A timer has no hook, so nothing stands there. */

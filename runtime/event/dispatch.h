@@ -16,7 +16,7 @@
 #include "mos_ffi.h"
 #include "util/pool.h"
 
-enum { PASSIVE_MAX = 64, RAISE_MAX = 64 };
+enum { PASSIVE_MAX = 64, RAISE_MAX = 16384 };
 
 /* How the script engine is called: the only way from here into Lua. ctx says what is in dispatch. */
 struct engine {
@@ -77,6 +77,7 @@ struct dispatch {
 	unsigned raised_n;
 	event_t raised[RAISE_MAX];     /* waiting for the handler to return */
 	bool draining;                 /* they are being run */
+	bool ask_again;                /* the filter had more to raise than fits: run it again after that */
 	uint32_t watched;              /* what a watcher adds to the mask of every connection */
 	const struct watcher *watcher; /* NULL: nobody watches */
 	uint8_t *frame;                /* what mtcp_getlastpkt copied last */
@@ -138,6 +139,9 @@ int dispatch_register(struct dispatch *d, int sock, event_t event, uint32_t hook
  * when the running handler returns. 0 or -EINVAL, -ENOSPC.
  */
 int dispatch_raise(struct dispatch *d, event_t event);
+
+/* Would that reach a handler or filter? */
+bool dispatch_wanted(const struct dispatch *d, event_t event);
 
 /* The active socket of that number, or NULL. It may be closed. */
 static inline struct mos_sock *dispatch_sock(const struct dispatch *d, int sock)

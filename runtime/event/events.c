@@ -27,6 +27,7 @@ static struct event builtin[] = {
 		.index = INDEX_##symbol,            \
 		.name = lua_name,                   \
 		.meaning = when,                    \
+		.fields = "",                       \
 	},
 	EVENT_LIST(X)
 #undef X
@@ -95,6 +96,8 @@ static void event_free(struct event *e)
 		free((char *)e->name);
 	if (*e->meaning)
 		free((char *)e->meaning);
+	if (*e->fields)
+		free((char *)e->fields);
 	free(e);
 }
 
@@ -132,6 +135,7 @@ static struct event *event_new(const struct event *parent, enum event_kind kind,
 	e->depth = parent->depth + 1;
 	e->kind = kind;
 	e->filter = filter;
+	e->fields = "";
 	e->name = keep_text(name);
 	e->meaning = keep_text(meaning);
 	if (!e->name || !e->meaning || !keep_arg(&e->arg, arg)) {
@@ -190,6 +194,24 @@ event_t event_define(event_t parent, enum event_kind kind, filter_t filter, cons
 		id = define_new(event_new(p, kind, filter, arg, name, meaning));
 	pthread_mutex_unlock(&lock);
 	return id;
+}
+
+int event_describe(event_t id, const char *fields)
+{
+	const struct event *e = event_find(id);
+	const char *text = keep_text(fields);
+	int err = 0;
+
+	if (!e || e->kind == EVENT_BUILTIN || !text)
+		err = text ? -EINVAL : -ENOMEM;
+	pthread_mutex_lock(&lock);
+	bool keep = !err && !*e->fields;
+	if (keep)
+		user[e->index]->fields = text;
+	pthread_mutex_unlock(&lock);
+	if (!keep && text && *text)
+		free((char *)text);
+	return err;
 }
 
 void events_reset(void)

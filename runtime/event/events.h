@@ -34,6 +34,7 @@ struct event {
 	struct filter_arg arg; /* handed to filter and handlers */
 	const char *name;      /* "" where it has none */
 	const char *meaning;   /* for --events; "" where nobody said */
+	const char *fields;    /* the same: what handlers receive, a line per field; "" for nothing */
 };
 
 #define EVENT_USER (1ull << 32)
@@ -57,6 +58,9 @@ static inline filter_t event_filter(const struct event *e)
  */
 event_t event_define(event_t parent, enum event_kind kind, filter_t filter, const struct filter_arg *arg,
 		     const char *name, const char *meaning);
+
+/* Say what handlers of a user event receive; the text is copied, and stays as first said. 0, -EINVAL or -ENOMEM. */
+int event_describe(event_t id, const char *fields);
 
 /* Is child the event or one of its descendants? */
 bool event_descends(event_t child, event_t ancestor);
