@@ -275,8 +275,9 @@ struct mos_ctx {
 	struct mos_sock *socks;
 	uint8_t *recs; /* per-connection script records */
 	uint32_t rec_size;
-	uint32_t worker; /* this worker's number */
-	void *owner;     /* its struct worker; internal */
+	uint32_t worker;  /* this worker's number, from 0 on */
+	uint32_t workers; /* how many there are */
+	void *owner;      /* its struct worker; internal */
 };
 
 /*

@@ -1,4 +1,4 @@
-/* mos-run: one worker, one input, one script or shared object. */
+/* mos-run: a script or a shared object, once per worker, and the packets of one input. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -10,16 +10,14 @@
 
 #include "api/object.h"
 #include "control/event_table.h"
+#include "crew.h"
 #include "lua_vm.h"
 #include "options.h"
 #include "util/log.h"
-#include "worker.h"
 
 #ifndef MOS_VERSION
 #define MOS_VERSION "0.1.0"
 #endif
-
-static volatile int stop;
 
 /* Either a script or an object. */
 struct app {
@@ -27,9 +25,17 @@ struct app {
 	struct object *object;
 };
 
+/* What runs, for the signal handler too. */
+static struct run {
+	struct crew crew;
+	struct app app[WORKERS_MAX];
+	double next_progress; /* seconds of the clock */
+	unsigned bursts;
+} run;
+
 static void on_signal(int sig)
 {
-	stop = 1;
+	crew_stop(&run.crew);
 	signal(sig, SIG_DFL);
 }
 
@@ -82,14 +88,6 @@ static void app_free(struct app *app)
 	object_close(app->object);
 }
 
-/* How far a long run is, on a terminal, once a second. */
-struct progress {
-	struct worker *w;
-	double next; /* seconds of the clock */
-	unsigned bursts;
-	bool on;
-};
-
 static double clock_s(void)
 {
 	struct timespec ts;
@@ -98,24 +96,25 @@ static double clock_s(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/* How far a long run is, on a terminal, once a second. */
 static void progress_tick(void *arg)
 {
-	struct progress *pg = arg;
+	const struct io *in = arg;
 
-	if (!pg->on || ++pg->bursts % 1024)
+	if (++run.bursts % 1024)
 		return;
 	double now = clock_s();
-	if (now < pg->next)
+	if (now < run.next_progress)
 		return;
-	double done = pg->w->in->ops->progress(pg->w->in);
+	double done = in->ops->progress ? in->ops->progress((struct io *)arg) : -1;
 	if (done >= 0)
-		log_progress("%s: %3.0f %%, %" PRIu64 " packets", pg->w->in->path, done * 100, pg->w->stats.packets);
+		log_progress("%s: %3.0f %%, %" PRIu64 " packets", in->path, done * 100, in->packets);
 	else
-		log_progress("%s: %" PRIu64 " packets", pg->w->in->path, pg->w->stats.packets);
-	pg->next = now + 1;
+		log_progress("%s: %" PRIu64 " packets", in->path, in->packets);
+	run.next_progress = now + 1;
 }
 
-static int open_files(struct worker *w, const struct options *o)
+static int open_files(struct crew *e, const struct options *o)
 {
 	char err[512];
 
@@ -125,49 +124,63 @@ static int open_files(struct worker *w, const struct options *o)
 			return EXIT_USAGE;
 		}
 	}
-	w->in = io_pcap_open(o->inputs, o->ninputs, o->filter, err, sizeof(err));
-	if (!w->in) {
+	struct io *in = io_pcap_open(o->inputs, o->ninputs, o->filter, err, sizeof(err));
+
+	if (!in) {
 		log_error("%s", err);
 		return EXIT_INPUT;
 	}
-	if (o->output && !(w->out = io_writer_open(o->output, err, sizeof(err)))) {
+	if (crew_source(e, &in, 1) < 0) {
+		log_error("%s", strerror(ENOMEM));
+		return EXIT_INPUT;
+	}
+	if (o->output && !(e->out = io_writer_open(o->output, err, sizeof(err)))) {
 		log_error("%s", err);
 		return EXIT_INPUT;
 	}
 	return EXIT_FINE;
 }
 
-static int close_files(struct worker *w, const struct options *o)
+static int close_output(struct crew *e, const struct options *o)
 {
-	int rc = io_writer_close(w->out);
+	int rc = io_writer_close(e->out);
 
-	if (w->in)
-		w->in->ops->close(w->in);
-	w->in = NULL;
-	w->out = NULL;
+	e->out = NULL;
 	if (rc < 0)
 		log_error("%s: %s", o->output, strerror(-rc));
 	return rc < 0 ? EXIT_INPUT : EXIT_FINE;
+}
+
+static bool any_failed(const struct crew *e)
+{
+	for (unsigned i = 0; i < e->n; i++) {
+		if (crew_worker(e, i)->failed)
+			return true;
+	}
+	return false;
 }
 
 /*
  * Packets from the input to its end. What was read before an input failed counts; a capture that is cut short (a tool was
  * stopped while it wrote) is a warning, not a failure.
  */
-static int process(struct worker *w)
+static int process(struct crew *e)
 {
-	struct progress pg = { .w = w, .on = isatty(STDERR_FILENO), .next = clock_s() + 1 };
-	int rc = EXIT_FINE, end = worker_run(w, progress_tick, &pg);
+	if (isatty(STDERR_FILENO)) {
+		e->tick = progress_tick;
+		e->tick_arg = e->source[0];
+		run.next_progress = clock_s() + 1;
+	}
+	int rc = EXIT_FINE, end = crew_run(e);
 
 	log_progress_end();
-	if (end == IO_FAILED && w->in->damaged) {
-		log_warn("%s", w->in->error);
+	if (end == IO_FAILED && e->fault->damaged) {
+		log_warn("%s", e->fault->error);
 	} else if (end == IO_FAILED) {
-		log_error("%s", w->in->error);
+		log_error("%s", e->fault->error);
 		rc = EXIT_INPUT;
 	}
-	worker_finish(w);
-	return w->failed ? EXIT_SCRIPT : rc;
+	return any_failed(e) ? EXIT_SCRIPT : rc;
 }
 
 /* What scripts printed must have arrived: a full disk is no success. */
@@ -179,19 +192,47 @@ static int flush_output(void)
 	return EXIT_INPUT;
 }
 
-static void print_stats(struct worker *w)
+static void print_stats(const struct crew *e)
 {
-	w->stats.handler_calls = w->d.calls;
-	memcpy(w->stats.events, w->d.counts, sizeof(w->stats.events));
-	stats_print(&w->stats, stderr);
+	struct stats sum;
+
+	crew_stats(e, &sum);
+	stats_print(&sum, stderr);
 }
 
-static int load_and_run(struct worker *w, struct app *app, const struct options *o)
+/* One worker's, then the next one's: what it does when it is loaded is not done twice at once. */
+static int load_apps(struct crew *e, const struct options *o)
 {
 	int rc = EXIT_FINE;
 
-	if (o->script)
-		rc = o->script_is_so ? load_object(app, w, o->script) : load_script(app, w, o);
+	for (unsigned i = 0; o->script && i < e->n && rc == EXIT_FINE; i++) {
+		struct worker *w = crew_worker(e, i);
+
+		rc = o->script_is_so ? load_object(&run.app[i], w, o->script) : load_script(&run.app[i], w, o);
+	}
+	return rc;
+}
+
+static int run_packets(struct crew *e, const struct options *o)
+{
+	int rc = open_files(e, o);
+
+	if (rc == EXIT_FINE)
+		rc = process(e);
+	else if (e->stop)
+		rc = EXIT_FINE;
+	for (unsigned i = 0; (rc == EXIT_FINE || e->source[0]) && i < e->n; i++)
+		app_exit(&run.app[i], crew_worker(e, i));
+	int closed = close_output(e, o), flushed = flush_output();
+	if (o->stats && e->source[0])
+		print_stats(e);
+	return rc != EXIT_FINE ? rc : closed != EXIT_FINE ? closed : flushed;
+}
+
+static int load_and_run(struct crew *e, const struct options *o)
+{
+	int rc = load_apps(e, o);
+
 	if (rc == EXIT_FINE && o->events)
 		event_table_print(stdout, o->events == EVENTS_MARKDOWN);
 	if (rc != EXIT_FINE || o->events || o->check)
@@ -200,37 +241,25 @@ static int load_and_run(struct worker *w, struct app *app, const struct options 
 		log_error("no input; name a capture with -r FILE, or -r - for standard input");
 		return EXIT_USAGE;
 	}
-	rc = open_files(w, o);
-	if (rc == EXIT_FINE) {
-		w->stop = &stop;
-		rc = process(w);
-	} else if (stop) {
-		rc = EXIT_FINE;
-	}
-	bool ran = w->in;
-	if (rc == EXIT_FINE || ran)
-		app_exit(app, w);
-	int closed = close_files(w, o), flushed = flush_output();
-	if (o->stats && ran)
-		print_stats(w);
-	return rc != EXIT_FINE ? rc : closed != EXIT_FINE ? closed : flushed;
+	return run_packets(e, o);
 }
 
-static int run(const struct options *o)
+static int run_all(const struct options *o)
 {
-	struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~63ul);
-	struct app app = { 0 };
-	int rc = w ? worker_init(w, 0, &o->set) : -ENOMEM;
+	int rc = crew_init(&run.crew, o->check || o->events ? 1 : o->workers, &o->set);
 
 	if (rc < 0) {
 		log_error("cannot start: %s", strerror(-rc));
-		free(w);
-		return EXIT_SCRIPT;
+		rc = EXIT_SCRIPT;
+	} else {
+		signal(SIGINT, on_signal);
+		signal(SIGTERM, on_signal);
+		signal(SIGPIPE, SIG_IGN);
+		rc = load_and_run(&run.crew, o);
 	}
-	rc = load_and_run(w, &app, o);
-	app_free(&app);
-	worker_fini(w);
-	free(w);
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		app_free(&run.app[i]);
+	crew_fini(&run.crew);
 	return rc;
 }
 
@@ -248,10 +277,7 @@ int main(int argc, char **argv)
 		printf("mos-run %s\n", MOS_VERSION);
 	} else {
 		log_set_level((enum log_level)(LOG_INFO + o.verbosity));
-		signal(SIGINT, on_signal);
-		signal(SIGTERM, on_signal);
-		signal(SIGPIPE, SIG_IGN);
-		rc = run(&o);
+		rc = run_all(&o);
 	}
 	options_fini(&o);
 	return rc;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crew.h"
 #include "util/suggest.h"
 
 enum {
@@ -28,6 +29,7 @@ enum {
 	X("read", 'r', required_argument, "FILE")                        \
 	X("filter", 'f', required_argument, "FILTER")                    \
 	X("write", 'w', required_argument, "FILE")                       \
+	X("workers", 'j', required_argument, "NUMBER")                   \
 	X("midstream", OPT_MIDSTREAM, no_argument, "")                   \
 	X("verify-checksums", OPT_VERIFY_CHECKSUMS, no_argument, "")     \
 	X("max-conns", OPT_MAX_CONNS, required_argument, "NUMBER")       \
@@ -43,7 +45,7 @@ enum {
 	X("help", 'h', no_argument, "")
 
 /* '-': words that are no options come in order; ':': a missing value is told from an unknown option. */
-static const char short_options[] = "-:r:f:w:qvh";
+static const char short_options[] = "-:r:f:w:j:qvh";
 
 static const struct option long_options[] = {
 #define X(name, answer, takes, value) { name, takes, NULL, answer },
@@ -159,6 +161,17 @@ static int set_max_conns(struct options *o, const char *value, const struct reas
 	if (!read_digits(&s, MOST, &n) || *s || n == 0)
 		return usage(why, "--max-conns takes a number from 1 to %d, not '%s'", MOST, value);
 	o->set.max_conns = (uint32_t)n;
+	return 0;
+}
+
+static int set_workers(struct options *o, const char *value, const struct reason *why)
+{
+	const char *s = value;
+	uint64_t n;
+
+	if (!read_digits(&s, WORKERS_MAX, &n) || *s || n == 0)
+		return usage(why, "-j takes a number of workers from 1 to %d, not '%s'", WORKERS_MAX, value);
+	o->workers = (unsigned)n;
 	return 0;
 }
 
@@ -305,6 +318,8 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 	case 'w':
 		o->output = value;
 		return 0;
+	case 'j':
+		return set_workers(o, value, why);
 	case OPT_MAX_CONNS:
 		return set_max_conns(o, value, why);
 	case OPT_BUFFER_MEMORY:
@@ -343,6 +358,7 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 
 	memset(o, 0, sizeof(*o));
 	settings_default(&o->set);
+	o->workers = 1;
 	o->inputs = calloc((size_t)argc + 1, sizeof(*o->inputs));
 	if (!o->inputs)
 		return usage(&why, "%s", strerror(ENOMEM));
@@ -407,6 +423,7 @@ void options_help(FILE *f)
 		set.max_conns, memory, (double)set.linger_ns / 1e9);
 	fprintf(f,
 		"Run\n"
+		"  -j, --workers NUMBER      threads, each with its own SCRIPT (default 1)\n"
 		"      --on-error ACTION     a packet whose handler failed: pass, drop, stop\n"
 		"                            the run (default %s)\n"
 		"      --check               load SCRIPT and run nothing\n"

@@ -27,6 +27,8 @@ struct options {
 	const char *filter; /* of the packets read; NULL: none */
 	const char *output; /* capture file to write, "-" is standard output; NULL: none */
 
+	unsigned workers;
+
 	bool check; /* load the script, run nothing */
 	bool stats;
 	bool help;

@@ -47,6 +47,7 @@ int worker_init(struct worker *w, int cpu, const struct settings *set)
 	w->d.ctx->conns = (struct mos_conn *)w->conns.base;
 	w->d.ctx->socks = (struct mos_sock *)w->d.socks.base;
 	w->d.ctx->worker = (uint32_t)cpu;
+	w->d.ctx->workers = 1;
 	w->d.ctx->owner = w;
 	wheel_init(&w->wheel, w->d.ctx->conns);
 	return 0;
@@ -65,9 +66,9 @@ void worker_fini(struct worker *w)
 	pool_fini(&w->conns);
 }
 
-static int write_burst(struct worker *w, unsigned n)
+static int write_packets(struct worker *w, unsigned n)
 {
-	for (unsigned i = 0; i < n && w->out; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		if (w->burst[i].verdict == MOS_DROPPED)
 			continue;
 		int rc = io_writer_put(w->out, &w->burst[i]);
@@ -76,6 +77,19 @@ static int write_burst(struct worker *w, unsigned n)
 		w->stats.written++;
 	}
 	return 0;
+}
+
+static int write_burst(struct worker *w, unsigned n)
+{
+	if (!w->out)
+		return 0;
+	if (w->out_lock)
+		pthread_mutex_lock(w->out_lock);
+	int rc = write_packets(w, n);
+
+	if (w->out_lock)
+		pthread_mutex_unlock(w->out_lock);
+	return rc;
 }
 
 static const char *write_reason(int rc)
@@ -87,15 +101,35 @@ static const char *write_reason(int rc)
 	return strerror(-rc);
 }
 
+static bool is_stopped(const struct worker *w)
+{
+	return w->stop && __atomic_load_n(w->stop, __ATOMIC_RELAXED);
+}
+
+/* How long a worker without packets may sleep: until its next timer is due, and connections may time out. */
+static int idle_ms(const struct worker *w)
+{
+	enum { MOST = 50 };
+	uint64_t next = timers_next(&w->timers);
+
+	if (next <= w->now_ns)
+		return w->timers.waiting ? MOST : 0;
+	return next - w->now_ns < MOST * 1000000ull ? (int)((next - w->now_ns) / 1000000) + 1 : MOST;
+}
+
 int worker_run(struct worker *w, void (*tick)(void *arg), void *arg)
 {
-	while (!w->failed && !(w->stop && *w->stop)) {
+	while (!w->failed && !is_stopped(w)) {
 		int n = w->in->ops->rx_burst(w->in, w->burst, IO_BURST);
 
 		if (n < 0)
 			return n;
+		path_advance(w, w->in->now_ns);
 		int rc = write_burst(w, path_burst(w, (unsigned)n));
-		w->in->ops->free_burst(w->in);
+		if (n)
+			w->in->ops->free_burst(w->in);
+		else if (w->in->ops->wait)
+			w->in->ops->wait(w->in, idle_ms(w));
 		if (rc < 0) {
 			snprintf(w->in->error, sizeof(w->in->error), "cannot write the output: %s", write_reason(rc));
 			w->in->damaged = false;

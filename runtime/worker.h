@@ -5,6 +5,7 @@
 #ifndef MOS_WORKER_H
 #define MOS_WORKER_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -55,7 +56,8 @@ struct worker {
 	struct mos_packet whole; /* the datagram that defrag last put together */
 
 	struct io *in;
-	struct io_writer *out; /* NULL: nobody wants what passes */
+	struct io_writer *out;     /* NULL: nobody wants what passes */
+	pthread_mutex_t *out_lock; /* NULL: no other worker writes to out */
 	struct mos_packet burst[IO_BURST];
 	uint64_t now_ns;
 	uint64_t wake_ns; /* nothing is due before this time */
@@ -64,8 +66,8 @@ struct worker {
 	uint32_t dirty_n;
 	uint32_t probe; /* where the search for a connection to give up goes on */
 
-	const volatile int *stop; /* set by a signal; NULL: never */
-	bool failed;              /* a handler failed and on_error says stop */
+	const int *stop; /* set by a signal or another thread; NULL: never */
+	bool failed;     /* a handler failed and on_error says stop */
 };
 
 static inline struct worker *worker_of(mctx_t m)

@@ -16,6 +16,10 @@ require "mos.library"
 
 host.at_exit = {}
 
+if ctx.workers > 1 then
+	require "mos.output"
+end
+
 local mos = {
 	monitor = monitor.open,
 	record = record,
@@ -28,6 +32,7 @@ local mos = {
 	args = host.args,
 	input = host.input,
 	worker = ctx.worker + 1,
+	workers = ctx.workers,
 	other = names.other_side,
 }
 

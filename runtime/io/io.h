@@ -28,7 +28,12 @@ struct io_ops {
 	int (*rx_burst)(struct io *io, struct mos_packet *pkts, unsigned n);
 	/* The burst last received is done with. */
 	void (*free_burst)(struct io *io);
-	/* How far a file is read, 0 to 1; negative when unknown. */
+	/*
+	 * Sleep while there is nothing to receive, at most timeout_ms, and no longer than until a signal is handled or
+	 * wake_fd becomes readable, which is then read. NULL: rx_burst itself waits.
+	 */
+	void (*wait)(struct io *io, int timeout_ms);
+	/* How far a file is read, 0 to 1; negative when unknown. NULL: always unknown. */
 	double (*progress)(struct io *io);
 	void (*close)(struct io *io);
 };
@@ -40,6 +45,8 @@ struct io {
 	const char *path; /* file or interface, for messages */
 	bool damaged;     /* the failure is a capture cut short or damaged, not one that cannot be read at all */
 	uint64_t packets; /* delivered so far */
+	uint64_t now_ns;  /* after rx_burst: time has come so far, even without a packet; 0: only packets tell */
+	int wake_fd;      /* of an eventfd that ends a wait, where the backend has a wait */
 };
 
 /*
