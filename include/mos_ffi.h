@@ -198,7 +198,8 @@ enum {
 	MOS_CONN_LIVE = 1 << 4,    /* the record is in use */
 	MOS_CONN_REC = 1 << 5,     /* its script record has been zeroed */
 	MOS_CONN_STOPPED = 1 << 6, /* both sides stopped */
-	MOS_CONN_NOBUF = 1 << 7    /* its client buffers nothing; shifted left by one: its server */
+	MOS_CONN_NOBUF = 1 << 7,   /* its client buffers nothing; shifted left by one: its server */
+	MOS_CONN_PLAIN = 1 << 15   /* established, nothing missing or closing: see tcp/plain.h */
 };
 
 /*

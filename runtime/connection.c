@@ -26,16 +26,6 @@ static uint64_t deadline(const struct worker *w, const struct mos_conn *c)
 	return c->last_ns + idle;
 }
 
-struct mos_conn *connection_find(const struct worker *w, const struct mos_packet *p)
-{
-	struct mos_conn *c = worker_conn(w, p->slot);
-
-	if (p->slot && (c->flags & MOS_CONN_LIVE) && key_equal(&c->key, &p->key))
-		return c;
-	uint32_t i = table_find(&w->table, p->hash, &p->key);
-	return i ? worker_conn(w, i) : NULL;
-}
-
 /* The stream sockets whose filters accept p, as a bit set. */
 static uint64_t acceptors(const struct worker *w, const struct mos_packet *p)
 {
@@ -158,7 +148,14 @@ static struct mos_conn *open_connection(struct worker *w, const struct mos_packe
 	return c;
 }
 
-struct mos_conn *connection_of(struct worker *w, struct mos_packet *p, bool *opened)
+struct mos_conn *connection_find(const struct worker *w, const struct mos_packet *p)
+{
+	uint32_t i = table_find(&w->table, p->hash, &p->key);
+
+	return i ? worker_conn(w, i) : NULL;
+}
+
+struct mos_conn *connection_of_slow(struct worker *w, struct mos_packet *p, bool *opened)
 {
 	struct mos_conn *c = connection_find(w, p);
 	bool pending = false;

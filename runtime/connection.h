@@ -11,7 +11,17 @@ struct mos_conn *connection_find(const struct worker *w, const struct mos_packet
  * The connection that claims a TCP packet, made if the packet may begin one (a SYN; with settings.midstream any) and a
  * socket's filter accepts it: *opened is then true. A SYN that reuses a 4-tuple ends the old connection first. NULL: an orphan.
  */
-struct mos_conn *connection_of(struct worker *w, struct mos_packet *p, bool *opened);
+struct mos_conn *connection_of_slow(struct worker *w, struct mos_packet *p, bool *opened);
+
+/* The candidate that the burst's look-up found is nearly always the one. */
+static inline struct mos_conn *connection_of(struct worker *w, struct mos_packet *p, bool *opened)
+{
+	struct mos_conn *c = worker_conn(w, p->slot);
+
+	if (__builtin_expect((c->flags & MOS_CONN_LIVE) && !(p->tcp_flags & MOS_TH_SYN), 1) && key_equal(&c->key, &p->key))
+		return c;
+	return connection_of_slow(w, p, opened);
+}
 
 /* c was closed by the packet just handled: let its record linger, or end it. */
 void connection_closed(struct worker *w, struct mos_conn *c);

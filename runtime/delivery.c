@@ -189,20 +189,31 @@ static void write_bytes(struct worker *w, struct mos_conn *c, int side, const st
 		skip_cut(w, c, side, s, have, p);
 }
 
+static void check_early(struct worker *w, struct mos_conn *c, struct mos_packet *p)
+{
+	if (__builtin_expect(!((c->end[0].flags | c->end[1].flags) & MOS_END_EARLY), 1))
+		return;
+	check_holes(w, c, MOS_SIDE_CLI, p);
+	check_holes(w, c, MOS_SIDE_SVR, p);
+}
+
 void delivery_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, const struct segment *s)
 {
 	int side = !s->side;
-	bool wanted = !(c->flags & (MOS_CONN_NOBUF << side)) && !(c->end[side].flags & MOS_END_STOPPED);
 
-	if (s->len && wanted && !s->ignored) {
+	if (s->len && !s->ignored && delivery_wanted(c, side)) {
 		uint32_t have = p->payload_caplen > s->skip ? p->payload_caplen - s->skip : 0;
 
 		write_bytes(w, c, side, s, have < s->len ? have : s->len, p);
 	}
-	if (__builtin_expect((c->end[0].flags | c->end[1].flags) & MOS_END_EARLY, 0)) {
-		check_holes(w, c, MOS_SIDE_CLI, p);
-		check_holes(w, c, MOS_SIDE_SVR, p);
-	}
+	check_early(w, c, p);
+}
+
+void delivery_plain_slow(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off)
+{
+	struct segment s = { .side = sender, .off = off, .len = p->payload_len };
+
+	delivery_packet(w, c, p, &s);
 }
 
 void delivery_finish(struct worker *w, struct mos_conn *c)

@@ -8,8 +8,10 @@
 #include "connection.h"
 #include "delivery.h"
 #include "pkt/decode.h"
+#include "pkt/decode_plain.h"
 #include "pkt/defrag.h"
 #include "pkt/edit.h"
+#include "tcp/plain.h"
 
 enum { FRAMES_AHEAD = 6 };
 
@@ -22,6 +24,8 @@ static inline void prefetch_frame(const struct worker *w, unsigned i)
 
 static void burst_decode(struct worker *w, unsigned n)
 {
+	uint64_t bytes = 0, plain = 0;
+
 	for (unsigned i = 0; i < n && i < FRAMES_AHEAD; i++)
 		prefetch_frame(w, i);
 	for (unsigned i = 0; i < n; i++) {
@@ -29,13 +33,18 @@ static void burst_decode(struct worker *w, unsigned n)
 
 		if (i + FRAMES_AHEAD < n)
 			prefetch_frame(w, i + FRAMES_AHEAD);
-		w->stats.decode[packet_decode(p)]++;
-		w->stats.bytes += p->len;
+		bytes += p->len;
+		if (__builtin_expect(packet_decode_plain(p), 1))
+			plain++;
+		else
+			w->stats.decode[packet_walk(p)]++;
 		if (p->decoded != MOS_DECODED_TCP)
 			continue;
 		p->hash = key_hash(&p->key, &w->seed);
 		table_prefetch(&w->table, p->hash);
 	}
+	w->stats.decode[MOS_DECODED_TCP] += plain;
+	w->stats.bytes += bytes;
 	w->stats.packets += n;
 }
 
@@ -59,7 +68,7 @@ static bool sees(const struct passive *s, const struct mos_packet *p)
 	return s->used && (!s->family || s->family == p->ip_version);
 }
 
-static void raw_packet(struct worker *w, struct mos_packet *p)
+__attribute__((noinline)) static void raw_packet(struct worker *w, struct mos_packet *p)
 {
 	for (uint32_t i = 0; i < w->d.passives; i++) {
 		struct passive *s = &w->d.passive[i];
@@ -70,7 +79,7 @@ static void raw_packet(struct worker *w, struct mos_packet *p)
 }
 
 /* No connection claims it: every stream socket that sees its kind hears of it. */
-static void orphan_packet(struct worker *w, struct mos_packet *p)
+__attribute__((noinline)) static void orphan_packet(struct worker *w, struct mos_packet *p)
 {
 	w->stats.orphans++;
 	for (uint32_t i = 0; i < w->d.passives; i++) {
@@ -115,15 +124,23 @@ static bool damaged_packet(struct worker *w, struct mos_packet *p)
 	return true;
 }
 
-/* A packet of a tracked connection: its sender's side, the retransmission check, its receiver's side. */
-static void tracked_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, bool opened)
+/* The common packet of an established connection: no state changes, nothing repeats, nothing is refused. */
+static inline void plain_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, int side, uint64_t off)
+{
+	dispatch_conn(&w->d, c, BIT_PKT_IN_SND, side, p);
+	delivery_plain(w, c, p, side, off);
+	dispatch_conn(&w->d, c, BIT_PKT_IN_RCV, !side, p);
+}
+
+/* Any packet: its sender's side, the retransmission check, its receiver's side. */
+__attribute__((noinline)) static void any_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p,
+						 bool opened)
 {
 	struct segment s;
 	struct dispatch *d = &w->d;
-
-	c->last_ns = w->now_ns;
 	bool changed = track_sender(&w->tcp, c, p, &s);
 	uint32_t start = opened ? BIT_CONN_START_SND : 0;
+
 	dispatch_conn(d, c, BIT_PKT_IN_SND | start | (changed ? BIT_TCP_STATE_CHANGE_SND : 0), s.side, p);
 
 	if (s.rexmit) {
@@ -143,13 +160,26 @@ static void tracked_packet(struct worker *w, struct mos_conn *c, struct mos_pack
 		connection_closed(w, c);
 }
 
+static inline __attribute__((always_inline)) void tracked_packet(struct worker *w, struct mos_conn *c,
+								 struct mos_packet *p, bool opened)
+{
+	int side = p->dir ^ c->cli;
+	uint64_t off;
+
+	c->last_ns = w->now_ns;
+	if ((c->flags & MOS_CONN_PLAIN) && track_plain(c, p, side, &off))
+		plain_packet(w, c, p, side, off);
+	else
+		any_packet(w, c, p, opened);
+}
+
 /* False if no connection claims it. */
-static bool segment_packet(struct worker *w, struct mos_packet *p)
+static inline bool segment_packet(struct worker *w, struct mos_packet *p)
 {
 	bool opened = false;
 
 	w->stats.tcp_packets++;
-	if (w->set.verify_checksums && !packet_checksums_ok(p))
+	if (__builtin_expect(w->set.verify_checksums, 0) && !packet_checksums_ok(p))
 		return damaged_packet(w, p);
 	struct mos_conn *c = connection_of(w, p, &opened);
 
@@ -163,7 +193,7 @@ static bool segment_packet(struct worker *w, struct mos_packet *p)
  * as a packet of its own that is never written, and its verdict is the verdict of this fragment. Without this one no
  * receiver puts the others together. False if no connection claims what p completes, or it completes nothing.
  */
-static bool fragment_packet(struct worker *w, struct mos_packet *p)
+__attribute__((noinline)) static bool fragment_packet(struct worker *w, struct mos_packet *p)
 {
 	struct mos_packet *whole = &w->whole;
 
@@ -197,17 +227,27 @@ static void one_packet(struct worker *w, struct mos_packet *p)
 	w->stats.dropped += p->verdict == MOS_DROPPED;
 }
 
-void path_advance(struct worker *w, uint64_t now_ns)
+/* Apart, so that packets at the same moment, and those before anything is due, pay a comparison each. */
+__attribute__((noinline)) static void time_passes(struct worker *w, uint64_t now_ns)
 {
-	if (now_ns <= w->now_ns)
-		return;
-	w->now_ns = w->d.ctx->now_ns = now_ns;
-	if (now_ns < w->wake_ns)
-		return;
 	timers_run(&w->timers, &w->d, now_ns);
 	wheel_advance(&w->wheel, now_ns, connection_timeout, w);
 	uint64_t tick = 1ull << WHEEL_TICK_SHIFT, next = timers_next(&w->timers);
 	w->wake_ns = next < now_ns + tick ? next : now_ns + tick;
+}
+
+static inline void advance(struct worker *w, uint64_t now_ns)
+{
+	if (now_ns <= w->now_ns)
+		return;
+	w->now_ns = w->d.ctx->now_ns = now_ns;
+	if (now_ns >= w->wake_ns)
+		time_passes(w, now_ns);
+}
+
+void path_advance(struct worker *w, uint64_t now_ns)
+{
+	advance(w, now_ns);
 }
 
 unsigned path_burst(struct worker *w, unsigned n)
@@ -217,7 +257,7 @@ unsigned path_burst(struct worker *w, unsigned n)
 	burst_decode(w, n);
 	burst_find(w, n);
 	for (i = 0; i < n && !w->failed; i++) {
-		path_advance(w, w->burst[i].ts_ns);
+		advance(w, w->burst[i].ts_ns);
 		one_packet(w, &w->burst[i]);
 	}
 	delivery_new_data(w);

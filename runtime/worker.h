@@ -91,12 +91,12 @@ void worker_finish(struct worker *w);
 
 static inline struct mos_conn *worker_conn(const struct worker *w, uint32_t i)
 {
-	return pool_at(&w->conns, i);
+	return (struct mos_conn *)(void *)w->conns.base + i;
 }
 
 static inline uint32_t worker_conn_index(const struct worker *w, const struct mos_conn *c)
 {
-	return (uint32_t)(((const uint8_t *)c - w->conns.base) / sizeof(*c));
+	return (uint32_t)(c - (struct mos_conn *)(void *)w->conns.base);
 }
 
 /* Limit of the receive buffer of one connection's side, in bytes; 0 switches it off and drops what is there. */

@@ -1,9 +1,10 @@
 #include "pkt/decode.h"
 
 #include "pkt/bytes.h"
+#include "pkt/decode_plain.h"
 #include "pkt/layer.h"
 
-enum { DLT_ETHERNET = 1, TCP_HLEN_MIN = 20 };
+enum { TCP_HLEN_MIN = 20 };
 
 /* The canonical key: the end that compares lower, address then port, is end 0. */
 static inline void key_set_ip4(struct mos_packet *p, const uint8_t *addrs, const uint8_t *ports)
@@ -148,40 +149,6 @@ __attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
 		c.result = outer_restore(&c);
 	p->decoded = (uint8_t)c.result;
 	return c.result;
-}
-
-/*
- * The common frame in a straight line: Ethernet, IPv4 without options, not a fragment, TCP. False, and nothing is
- * written, if it is anything else.
- */
-static inline bool packet_decode_plain(struct mos_packet *p)
-{
-	enum { L3 = 14, L4 = L3 + 20 };
-	const uint8_t *h = p->data;
-
-	if (p->link != DLT_ETHERNET || p->caplen < L4 + TCP_HLEN_MIN)
-		return false;
-	/* type, version and header length, fragment offset and more-fragments, protocol */
-	if (load_be16(h + 12) != 0x0800 || h[L3] != 0x45 || load_be16(h + L3 + 6) & 0x3fff || h[L3 + 9] != 6)
-		return false;
-	uint32_t ip_len = load_be16(h + L3 + 2);
-	uint32_t hlen = (h[L4 + 12] >> 4) * 4U;
-	uint32_t end = L3 + ip_len;
-
-	if (hlen < TCP_HLEN_MIN || ip_len < 20 + hlen || end > frame_len(p))
-		return false;
-	p->verdict = MOS_PASS;
-	p->decoded = MOS_DECODED_TCP;
-	p->ip_version = 4;
-	p->ip_proto = 6;
-	p->changed = 0;
-	p->l3 = L3;
-	p->l4 = L4;
-	p->ip_len = ip_len;
-	p->ip_id = load_be16(h + L3 + 4);
-	tcp_fill(p, L4, hlen, p->caplen < end ? p->caplen : end, end);
-	key_set_ip4(p, h + L3 + 12, h + L4);
-	return true;
 }
 
 enum mos_decode packet_decode(struct mos_packet *p)

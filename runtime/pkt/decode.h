@@ -36,6 +36,9 @@
  */
 enum mos_decode packet_decode(struct mos_packet *p);
 
+/* The same without the shortcut for plain frames (decode_plain.h). */
+enum mos_decode packet_walk(struct mos_packet *p);
+
 /* True if packet_decode knows this link type. */
 bool packet_link_known(int link);
 

@@ -143,7 +143,4 @@ uint32_t ip6_final_dst(const struct mos_packet *p);
 /* Bytes of the IPv6 extension header of type proto at h, of which the first 2 are read; at least 8. */
 uint32_t ip6_extension_len(uint8_t proto, const uint8_t *h);
 
-/* packet_decode without its shortcut for plain frames: same results. */
-enum mos_decode packet_walk(struct mos_packet *p);
-
 #endif

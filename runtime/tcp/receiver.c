@@ -2,6 +2,7 @@
 #include "mos_api.h"
 #include "tcp/end.h"
 #include "tcp/fsm.h"
+#include "tcp/plain.h"
 #include "tcp/track.h"
 
 /* Has everything that e sent before its FIN passed here, or been acknowledged? Then its peer has the FIN. */
@@ -48,8 +49,10 @@ bool track_receiver(struct mos_conn *c, const struct segment *s)
 	struct mos_end *e = &c->end[s->side], *r = &c->end[!s->side];
 	uint8_t old = r->state;
 
-	if (s->ignored || (c->flags & MOS_CONN_CLOSED))
+	if (s->ignored || (c->flags & MOS_CONN_CLOSED)) {
+		plain_note(c);
 		return false;
+	}
 	r->state = fsm_got(old, kind_of(r, e, s));
 	if (s->flags & MOS_TH_RST) {
 		c->flags |= MOS_CONN_CLOSED;
@@ -58,5 +61,6 @@ bool track_receiver(struct mos_conn *c, const struct segment *s)
 		c->flags |= MOS_CONN_CLOSED;
 		c->end_reason = MOS_ENDED_CLOSED;
 	}
+	plain_note(c);
 	return r->state != old;
 }

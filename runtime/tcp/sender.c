@@ -1,10 +1,10 @@
 /* What a packet says about the end that sent it. */
 #include <errno.h>
-#include <string.h>
 
 #include "mos_api.h"
 #include "tcp/end.h"
 #include "tcp/fsm.h"
+#include "tcp/plain.h"
 #include "tcp/track.h"
 
 enum {
@@ -13,22 +13,12 @@ enum {
 	STRAYS_MAX = 3        /* so many segments beyond the window in a row are believed: the capture lost the rest */
 };
 
-/* RFC 7323 appendix A: almost every segment carries NOP, NOP, TS; anything else is parsed in full. */
 static bool timestamp_of(const struct mos_packet *p, uint32_t *tsval)
 {
 	struct tcp_options o;
 
-	if (p->tcp_hlen == 32 && p->l4 + 32u <= p->caplen) {
-		const uint8_t *opt = p->data + p->l4 + 20;
-		uint32_t word;
-
-		memcpy(&word, opt, 4);
-		if (word == __builtin_bswap32(0x0101080a)) {
-			memcpy(&word, opt + 4, 4);
-			*tsval = __builtin_bswap32(word);
-			return true;
-		}
-	}
+	if (plain_timestamp(p, tsval))
+		return true;
 	packet_options(p, &o);
 	*tsval = o.tsval;
 	return o.has_ts;
