@@ -97,11 +97,15 @@ __attribute__((noinline)) static void orphan_packet(struct worker *w, struct mos
 
 static void count_segment(struct stats *st, const struct mos_conn *c, const struct segment *s)
 {
+	bool closed = c->flags & MOS_CONN_CLOSED;
+
+	if (__builtin_expect(!(s->rexmit | s->keepalive | s->out_of_order | s->error | closed), 1))
+		return;
 	st->rexmit_packets += s->rexmit;
 	st->keepalives += s->keepalive;
 	st->out_of_order_packets += s->out_of_order;
 	st->paws_rejected += s->paws;
-	st->after_close_packets += !!(c->flags & MOS_CONN_CLOSED);
+	st->after_close_packets += closed;
 	if (s->error == MOS_ERR_OUT_OF_WINDOW && !s->paws) {
 		st->rst_ignored += !!(s->flags & MOS_TH_RST);
 		st->out_of_window += !(s->flags & MOS_TH_RST);

@@ -163,7 +163,9 @@ static unsigned pin_sockets(struct dispatch *d, const struct mos_conn *c, struct
 	return n;
 }
 
-void dispatch_conn_slow(struct dispatch *d, struct mos_conn *c, uint32_t bits, int side, struct mos_packet *p)
+/* Several sockets or events, or a handler that is itself running. */
+__attribute__((noinline)) static void serve_all(struct dispatch *d, struct mos_conn *c, uint32_t bits, int side,
+						 struct mos_packet *p)
 {
 	struct pin pins[PASSIVE_MAX];
 	unsigned n = pin_sockets(d, c, pins);
@@ -183,6 +185,53 @@ void dispatch_conn_slow(struct dispatch *d, struct mos_conn *c, uint32_t bits, i
 	leave(d, &saved);
 	for (unsigned i = 0; i < n; i++)
 		hset_put(&d->sets, pins[i].set->index);
+}
+
+/* Nothing is in dispatch. */
+static inline void rest(struct mos_ctx *x)
+{
+	x->pkt = NULL;
+	x->conn = NULL;
+	x->event = MOS_NULL_EVENT;
+	x->sock = x->side = 0;
+	x->hook = 0;
+}
+
+/* One event for one socket, with nothing to go back to. */
+static inline void serve_one(struct dispatch *d, struct mos_conn *c, unsigned slot, int side, struct mos_packet *p)
+{
+	const struct mos_sock *s = &d->ctx.socks[c->sock];
+	struct hset *set = hset_at(&d->sets, s->set);
+	struct pin pin = { PASSIVE_MAX + (int32_t)c->sock, &s->flags, set };
+	struct mos_ctx *x = &d->ctx;
+
+	x->conn = c;
+	x->side = side;
+	if (is_silent(d, &pin)) {
+		rest(x);
+		return;
+	}
+	set->refs++;
+	d->pins = &pin;
+	d->pins_n = 1;
+	x->pkt = p;
+	x->hook = slot_hook(slot);
+	x->sock = pin.sock;
+	run(d, &pin, &set->programs[slot]);
+	d->counts[slot]++;
+	rest(x);
+	d->pins = NULL;
+	d->pins_n = 0;
+	if (!--set->refs)
+		hset_release(&d->sets, set);
+}
+
+void dispatch_conn_slow(struct dispatch *d, struct mos_conn *c, uint32_t bits, int side, struct mos_packet *p)
+{
+	if ((bits & (bits - 1)) || d->ctx.socks[c->sock].next || d->ctx.in_handler)
+		serve_all(d, c, bits, side, p);
+	else
+		serve_one(d, c, (unsigned)__builtin_ctz(bits), side, p);
 }
 
 void dispatch_passive(struct dispatch *d, uint32_t passive, uint32_t bit, struct mos_packet *p)
