@@ -165,7 +165,7 @@ static unsigned pin_sockets(struct dispatch *d, const struct mos_conn *c, struct
 
 /* Several sockets or events, or a handler that is itself running. */
 __attribute__((noinline)) static void serve_all(struct dispatch *d, struct mos_conn *c, uint32_t bits, int side,
-						 struct mos_packet *p)
+						struct mos_packet *p)
 {
 	struct pin pins[PASSIVE_MAX];
 	unsigned n = pin_sockets(d, c, pins);

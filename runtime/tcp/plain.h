@@ -44,7 +44,8 @@ static inline void plain_note(struct mos_conn *c)
  * Update both ends with p if it is a common packet on a connection where MOS_CONN_PLAIN is set; the side that sent it is
  * `side`. False: it is not, and nothing has changed. *off becomes the stream offset of its first byte.
  */
-static inline __attribute__((always_inline)) bool track_plain(struct mos_conn *c, const struct mos_packet *p, int side, uint64_t *off)
+static inline __attribute__((always_inline)) bool track_plain(struct mos_conn *c, const struct mos_packet *p, int side,
+							      uint64_t *off)
 {
 	struct mos_end *e = &c->end[side], *peer = &c->end[!side];
 	uint16_t both = e->flags & peer->flags;
