@@ -200,10 +200,10 @@ static inline void rest(struct mos_ctx *x)
 /* One event for one socket, with nothing to go back to. */
 static inline void serve_one(struct dispatch *d, struct mos_conn *c, unsigned slot, int side, struct mos_packet *p)
 {
-	const struct mos_sock *s = &d->ctx.socks[c->sock];
+	const struct mos_sock *s = &d->ctx->socks[c->sock];
 	struct hset *set = hset_at(&d->sets, s->set);
 	struct pin pin = { PASSIVE_MAX + (int32_t)c->sock, &s->flags, set };
-	struct mos_ctx *x = &d->ctx;
+	struct mos_ctx *x = d->ctx;
 
 	x->conn = c;
 	x->side = side;
@@ -228,7 +228,7 @@ static inline void serve_one(struct dispatch *d, struct mos_conn *c, unsigned sl
 
 void dispatch_conn_slow(struct dispatch *d, struct mos_conn *c, uint32_t bits, int side, struct mos_packet *p)
 {
-	if ((bits & (bits - 1)) || d->ctx.socks[c->sock].next || d->ctx.in_handler)
+	if ((bits & (bits - 1)) || d->ctx->in_handler || d->watcher || d->ctx->socks[c->sock].next)
 		serve_all(d, c, bits, side, p);
 	else
 		serve_one(d, c, (unsigned)__builtin_ctz(bits), side, p);
