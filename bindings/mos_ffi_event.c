@@ -63,10 +63,10 @@ int mos_ffi_event_describe(uint64_t event, const char *fields)
 	return event_describe(event, fields);
 }
 
-int mos_ffi_event_raise(struct mos_ctx *ctx, uint64_t event)
+int mos_ffi_event_raise(struct mos_ctx *ctx, uint64_t event, int side)
 {
 	struct dispatch *d = &ctx_worker(ctx)->d;
-	int err = dispatch_raise(d, event);
+	int err = dispatch_raise(d, event, side);
 
 	return err ? err : (int)d->raised_n - 1;
 }

@@ -346,9 +346,9 @@ int mos_ffi_event_describe(uint64_t event, const char *fields);
 
 /*
  * Raise an event without a filter for the connection in dispatch, or -errno. Returns its place in the queue, which stands
- * in ctx->ref while its handlers run.
+ * in ctx->ref while its handlers run; side is what they are told.
  */
-int mos_ffi_event_raise(struct mos_ctx *ctx, uint64_t event);
+int mos_ffi_event_raise(struct mos_ctx *ctx, uint64_t event, int side);
 
 /* How many more events can be raised before the running handler or filter returns. */
 uint32_t mos_ffi_event_room(struct mos_ctx *ctx);

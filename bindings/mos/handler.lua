@@ -172,7 +172,7 @@ conn.method("raise", function(h, ev, fields)
 		check.fail(2, "conn:raise: an event is raised inside a handler, for the connection that it was called for")
 	end
 	local id = event.id(2, ev)
-	local rc = C.mos_ffi_event_raise(ctx, id)
+	local rc = C.mos_ffi_event_raise(ctx, id, ctx.side)
 	if rc < 0 then
 		check.fail(2, "conn:raise: cannot raise '%s': %s", tostring(ev), names.errno(rc))
 	end

@@ -109,12 +109,16 @@ function Reader:line(max)
 	return (ffi.string(p, n))
 end
 
--- Raise an event that has no filter, with its fields.
-function Reader:raise(ev, fields)
-	local at = C.mos_ffi_event_raise(ctx, ev.id)
+local function queue_up(ev, side, fields)
+	local at = C.mos_ffi_event_raise(ctx, ev.id, side)
 	if at >= 0 then
 		queue[at] = fields
 	end
+end
+
+-- Raise an event that has no filter, with its fields.
+function Reader:raise(ev, fields)
+	queue_up(ev, self.number, fields)
 end
 
 -- Does anybody listen to it? What nobody wants need not be made.
@@ -133,8 +137,8 @@ end
 
 local function new_flow(spec, h, gen)
 	local flow = { gen = gen, conn = h }
-	for side in pairs(NUMBER) do
-		flow[side] = setmetatable({ side = side, flow = flow, base = 0, step = spec.start }, Reader)
+	for side, number in pairs(NUMBER) do
+		flow[side] = setmetatable({ side = side, number = number, flow = flow, base = 0, step = spec.start }, Reader)
 	end
 	flow.cli.peer, flow.svr.peer = flow.svr, flow.cli
 	return flow
@@ -163,22 +167,34 @@ local function lose(spec, r, n)
 	end
 end
 
+-- Do bytes that will never come follow those in hand?
+local function is_cut_off(r, h)
+	C.mos_ffi_parse(ctx, bits(h), r.number, r.base + hand.len, view)
+	return view.gap ~= 0
+end
+
+-- Take what is there, and go over what was lost. What is left in the end is in hand.
 local function parse(spec, r, h)
-	local side = NUMBER[r.side]
-	for _ = 1, 64 do
+	local side = r.number
+	while r.step do
 		hand.p = C.mos_ffi_parse(ctx, bits(h), side, r.base, view)
 		local len = tonumber(view.len)
 		hand.len, hand.at = len < MOST and len or MOST, 0
 		if view.gap ~= 0 then
 			lose(spec, r, tonumber(view.gap))
-		elseif len ~= 0 then
-			advance(r)
-		end
-		r.base = r.base + hand.at
-		if not r.step or (view.gap == 0 and hand.at == 0) then
+		elseif len == 0 then
 			break
+		else
+			advance(r)
+			local taken = hand.at
+			r.base = r.base + taken
+			hand.p, hand.len, hand.at = hand.p + taken, hand.len - taken, 0
+			if r.step and hand.len ~= 0 and C.mos_ffi_event_room(ctx) >= ROOM and is_cut_off(r, h) then
+				r.base = r.base + hand.len
+			elseif taken == 0 or hand.len ~= 0 then
+				break
+			end
 		end
-		hand.p, hand.len, hand.at = hand.p + hand.at, hand.len - hand.at, 0
 	end
 	C.mos_ffi_parsed(ctx, bits(h), side, r.step and r.base or 2 ^ 53)
 end
@@ -198,9 +214,26 @@ function Parser:event(options)
 	return ev
 end
 
--- What is kept of a connection is a table of its own, or, when there is nothing more to do, its generation.
-local function make_filters(spec, flows)
-	local function on_data(h, side)
+-- The last look at one direction; what is left of its bytes is in hand. False: there is more, but no room to raise it.
+local function finish(spec, r, h)
+	parse(spec, r, h)
+	if r.step and C.mos_ffi_event_room(ctx) < ROOM then
+		C.mos_ffi_event_again(ctx)
+		return false
+	elseif r.step and spec.finish then
+		spec.finish(r)
+	end
+	r.step = nil
+	return true
+end
+
+-- What is kept of a connection is a table of its own, or, when there is nothing more to do, its generation. Both
+-- directions are looked at whenever either has new bytes, the client's first, so that a request is there when its
+-- response is.
+local function make_filters(self, spec)
+	local flows = {}
+
+	local function on_data(h)
 		local index, gen = index_of(h), generation(h)
 		local flow = flows[index]
 		if flow == gen then
@@ -209,34 +242,34 @@ local function make_filters(spec, flows)
 			flow = new_flow(spec, h, gen)
 			flows[index] = flow
 		end
-		local r = flow[side]
-		if r.step then
-			parse(spec, r, h)
-			if not flow.cli.step and not flow.svr.step then
-				flows[index] = gen
+		repeat
+			flow.again = false
+			if flow.svr.step then
+				parse(spec, flow.svr, h)
 			end
+			if flow.cli.step then
+				parse(spec, flow.cli, h)
+			end
+		until not flow.again
+		if not flow.cli.step and not flow.svr.step then
+			flows[index] = gen
 		end
 		return false
 	end
 
-	local function on_end(h, side)
+	local function on_end(h)
 		local index, gen = index_of(h), generation(h)
 		local flow = flows[index]
-		if type(flow) ~= "table" or flow.gen ~= gen then
+		if type(flow) == "table" and flow.gen == gen then
+			if flow.svr.step and not finish(spec, flow.svr, h) or flow.cli.step and not finish(spec, flow.cli, h) then
+				return false
+			end
+		elseif flow ~= gen then
 			return false
 		end
-		local r = flow[side]
-		if r.step then
-			parse(spec, r, h)
-		end
-		if r.step and C.mos_ffi_event_room(ctx) < ROOM then
-			return false
-		elseif r.step and spec.finish then
-			spec.finish(r)
-		end
-		r.step = nil
-		if not flow.cli.step and not flow.svr.step then
-			flows[index] = gen
+		flows[index] = nil
+		if C.mos_ffi_event_wanted(ctx, self.over.id) ~= 0 then
+			queue_up(self.over, C.MOS_SIDE_CLI)
 		end
 		return false
 	end
@@ -255,14 +288,17 @@ local function new(spec)
 	check.options(2, "mos.parser", spec, kinds)
 	check.argument(2, "mos.parser", "name", spec.name, "string")
 	check.argument(2, "mos.parser", "start", spec.start, "function")
-	local on_data, on_end = make_filters(spec, {})
+	local self = setmetatable({}, Parser)
+	local on_data, on_end = make_filters(self, spec)
 	local ends = define { name = spec.name .. "_end", parent = "conn_end", filter = on_end,
 		meaning = "inside: the parser's last look" }
-	local root = define { name = spec.name, parent = "conn_new_data", filter = on_data,
+	self.root = define { name = spec.name, parent = "conn_new_data", filter = on_data,
 		meaning = spec.meaning or "inside: the parser", listen = function(sock)
 			handler.register(2, "mos.parser", sock, ends, "rcv", nothing, false)
 		end }
-	return setmetatable({ root = root }, Parser)
+	self.over = self:event { name = spec.name .. "_over", meaning = "the connection ended; no more " .. spec.name
+		.. " events of it follow" }
+	return self
 end
 
 return { new = new }

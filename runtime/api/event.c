@@ -24,7 +24,7 @@ int mtcp_raise_event(mctx_t m, event_t event)
 {
 	if (!m)
 		return call_fail(EACCES);
-	return (int)call_return(dispatch_raise(&worker_of(m)->d, event));
+	return (int)call_return(dispatch_raise(&worker_of(m)->d, event, worker_of(m)->d.ctx->side));
 }
 
 int mtcp_settimer(mctx_t m, int id, struct timeval *timeout, callback_t cb)

@@ -117,16 +117,19 @@ static void run_raised(struct dispatch *d, event_t event)
 static void drain(struct dispatch *d)
 {
 	int32_t sock = d->ctx->sock;
+	int32_t side = d->ctx->side;
 	uint32_t ref = d->ctx->ref;
 
 	d->draining = true;
 	for (unsigned i = 0; i < d->raised_n; i++) {
 		d->ctx->ref = i;
+		d->ctx->side = d->raised_side[i];
 		run_raised(d, d->raised[i]);
 	}
 	d->raised_n = 0;
 	d->draining = false;
 	d->ctx->sock = sock;
+	d->ctx->side = side;
 	d->ctx->ref = ref;
 }
 
@@ -285,7 +288,7 @@ bool dispatch_wanted(const struct dispatch *d, event_t event)
 }
 
 /* A timer has no hook, so nothing stands there. */
-int dispatch_raise(struct dispatch *d, event_t event)
+int dispatch_raise(struct dispatch *d, event_t event, int side)
 {
 	const struct event *e = event_find(event);
 
@@ -293,6 +296,7 @@ int dispatch_raise(struct dispatch *d, event_t event)
 		return -EINVAL;
 	if (d->raised_n == RAISE_MAX)
 		return -ENOSPC;
+	d->raised_side[d->raised_n] = (uint8_t)side;
 	d->raised[d->raised_n++] = event;
 	return 0;
 }

@@ -75,7 +75,8 @@ struct dispatch {
 	struct pin *pins;  /* of the hook in dispatch */
 	unsigned pins_n;
 	unsigned raised_n;
-	event_t raised[RAISE_MAX];     /* waiting for the handler to return */
+	event_t raised[RAISE_MAX]; /* waiting for the handler to return */
+	uint8_t raised_side[RAISE_MAX];
 	bool draining;                 /* they are being run */
 	bool ask_again;                /* the filter had more to raise than fits: run it again after that */
 	uint32_t watched;              /* what a watcher adds to the mask of every connection */
@@ -136,9 +137,9 @@ int dispatch_register(struct dispatch *d, int sock, event_t event, uint32_t hook
 
 /*
  * Raise a user event of kind EVENT_RAISED for the connection in dispatch, or the passive socket where there is none,
- * when the running handler returns. 0 or -EINVAL, -ENOSPC.
+ * when the running handler returns. side is what those who hear it are told. 0 or -EINVAL, -ENOSPC.
  */
-int dispatch_raise(struct dispatch *d, event_t event);
+int dispatch_raise(struct dispatch *d, event_t event, int side);
 
 /* Would that reach a handler or filter? */
 bool dispatch_wanted(const struct dispatch *d, event_t event);

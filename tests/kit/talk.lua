@@ -49,4 +49,7 @@ function talk.text(turns, opts)
 	return table.concat(lines, "\n") .. "\n"
 end
 
+-- The segments' sizes that a library's events must not depend on: whole, one byte each, and two between.
+talk.sizes = { 60000, 1, 2, 13 }
+
 return talk

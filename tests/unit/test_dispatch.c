@@ -481,7 +481,7 @@ static int raise_result;
 static void raises(void)
 {
 	for (int i = 0; i < 4 && to_raise[i]; i++)
-		assert_int_equal(dispatch_raise(&d, to_raise[i]), 0);
+		assert_int_equal(dispatch_raise(&d, to_raise[i], d.ctx->side), 0);
 	note("!");
 }
 
@@ -531,7 +531,7 @@ static void what_a_filter_raises_runs_after_its_event_whatever_it_answers(void *
 
 static void tries_to_raise(void)
 {
-	raise_result = dispatch_raise(&d, to_raise[0]);
+	raise_result = dispatch_raise(&d, to_raise[0], d.ctx->side);
 }
 
 static void an_event_that_tries_to_raise_ends_with_the_queue(void **state)
@@ -578,7 +578,7 @@ static void only_events_made_to_be_raised_can_be_and_only_where_their_base_stand
 		raise(c, BIT_PKT_IN_SND, 0);
 		assert_int_equal(raise_result, cases[i].result);
 	}
-	assert_int_equal(dispatch_raise(&d, r), -EINVAL);
+	assert_int_equal(dispatch_raise(&d, r, d.ctx->side), -EINVAL);
 }
 
 static void raises_in_a_timer(mctx_t m, int sock, int side, event_t event, filter_arg_t *arg)
