@@ -5,6 +5,7 @@
 
 #include "ctx.h"
 #include "pkt/edit.h"
+#include "rewrite.h"
 
 size_t mos_ffi_packet_addr(struct mos_ctx *ctx, int which, char *buf)
 {
@@ -30,6 +31,33 @@ size_t mos_ffi_addr_parse(const char *text, uint32_t family, uint8_t *out)
 int mos_ffi_packet_write(struct mos_ctx *ctx, int layer, size_t off, const void *data, size_t len)
 {
 	return packet_overwrite(ctx->pkt, (enum edit_layer)layer, off, data, len);
+}
+
+static const char *edit_reason(int error)
+{
+	switch (error) {
+	case ENOTCONN:
+		return "the packet belongs to no connection";
+	case EINVAL:
+		return "the packet has no payload, or one that its receiver will not accept";
+	case ERANGE:
+		return "the packet, as captured, does not have these bytes";
+	case EALREADY:
+		return "these bytes, or later ones, have left before";
+	case EOPNOTSUPP:
+		return "a SYN, or a packet inside a tunnel, cannot be edited";
+	case ENOBUFS:
+		return "too many edits wait for an acknowledgement";
+	default:
+		return strerror(error);
+	}
+}
+
+const char *mos_ffi_packet_edit(struct mos_ctx *ctx, size_t off, size_t cut, const void *bytes, size_t put)
+{
+	int rc = rewrite_payload(ctx_worker(ctx), off, cut, bytes, put);
+
+	return rc ? edit_reason(-rc) : NULL;
 }
 
 int mos_ffi_packet_fix(struct mos_ctx *ctx)

@@ -199,13 +199,26 @@ int mtcp_getlastpkt(mctx_t mctx, int sock, int side, struct pkt_info *p);
 #define MOS_INSERT            (1 << 9)
 
 /*
- * Change the packet in dispatch before it leaves. MOS_DROP: it does not leave; nothing else is looked at.
- * MOS_OVERWRITE with one part: datalen bytes of data go over that part from offset on; the frame keeps its length. A
- * checksum update where there is no such checksum does nothing. side is not looked at.
+ * Change the packet in dispatch before it leaves. side is not looked at.
  *
- * EACCES: no packet in dispatch. EINVAL: not exactly one of DROP, OVERWRITE, CHOMP, INSERT and, with OVERWRITE, one
- * part; a part that the packet does not have; offset below 0. ERANGE: the bytes would leave that part, or the capture
- * cut off payload that the TCP checksum needs. ENOTSUP: MOS_CHOMP, MOS_INSERT.
+ * MOS_DROP: it does not leave; nothing else is looked at.
+ *
+ * MOS_OVERWRITE with one part: datalen bytes of data go over that part from offset on; the frame keeps its length. A
+ * checksum update where there is no such checksum does nothing.
+ *
+ * MOS_INSERT with MOS_TCP_PAYLOAD: datalen bytes of data go in before the payload's byte at offset, or behind its last
+ * one. MOS_CHOMP with MOS_TCP_PAYLOAD: datalen bytes from offset on are taken out; data is not looked at. Offsets count
+ * in the payload as it came, which handlers go on seeing. Lengths and checksums follow, in more than one packet where
+ * one would be too long, and the connection's sequence, acknowledgement and SACK numbers are translated both ways from
+ * then on. Other copies of the segment are edited the same without being asked; asking again is no error. A packet that
+ * is dropped in the end has not been edited.
+ *
+ * EACCES: no packet in dispatch. EINVAL: not exactly one of DROP, OVERWRITE, CHOMP, INSERT and, but with DROP, one part;
+ * INSERT or CHOMP of another part than the payload; a part that the packet does not have; offset below 0. ERANGE: the
+ * bytes would leave that part, or the capture cut off payload that the TCP checksum needs.
+ *
+ * INSERT and CHOMP: ENOTCONN: the packet belongs to no connection. EALREADY: its bytes, or later ones, have left before.
+ * EOPNOTSUPP: in a SYN, or inside a tunnel. ENOBUFS: too many edits that the receiver has not acknowledged.
  */
 int mtcp_setlastpkt(mctx_t mctx, int sock, int side, off_t offset, byte *data, uint16_t datalen, int option);
 

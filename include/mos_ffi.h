@@ -193,13 +193,14 @@ enum mos_error_reason {
 enum {
 	MOS_CONN_MIDSTREAM = 1 << 0, /* picked up without a SYN */
 	MOS_CONN_ROLE_GUESSED = 1 << 1,
-	MOS_CONN_CLOSED = 1 << 2,  /* over, the record lingers */
-	MOS_CONN_ENDING = 1 << 3,  /* CONN_END is being raised */
-	MOS_CONN_LIVE = 1 << 4,    /* the record is in use */
-	MOS_CONN_REC = 1 << 5,     /* its script record has been zeroed */
-	MOS_CONN_STOPPED = 1 << 6, /* both sides stopped */
-	MOS_CONN_NOBUF = 1 << 7,   /* its client buffers nothing; shifted left by one: its server */
-	MOS_CONN_PLAIN = 1 << 15   /* established, nothing missing or closing: see tcp/plain.h */
+	MOS_CONN_CLOSED = 1 << 2,    /* over, the record lingers */
+	MOS_CONN_ENDING = 1 << 3,    /* CONN_END is being raised */
+	MOS_CONN_LIVE = 1 << 4,      /* the record is in use */
+	MOS_CONN_REC = 1 << 5,       /* its script record has been zeroed */
+	MOS_CONN_STOPPED = 1 << 6,   /* both sides stopped */
+	MOS_CONN_NOBUF = 1 << 7,     /* its client buffers nothing; shifted left by one: its server */
+	MOS_CONN_REWRITTEN = 1 << 9, /* its streams are edited: rewrite is set */
+	MOS_CONN_PLAIN = 1 << 15     /* established, nothing missing or closing: see tcp/plain.h */
 };
 
 /*
@@ -229,8 +230,9 @@ struct mos_conn {
 	uint8_t end_reason;   /* enum mos_end_reason */
 	uint8_t err_reason;   /* of the ERROR in dispatch */
 	uint8_t pad0;
-	uint64_t gap_ns; /* when an acknowledged hole was first noticed; 0: none */
-	uint64_t pad1[2];
+	uint64_t gap_ns;  /* when an acknowledged hole was first noticed; 0: none */
+	uint32_t rewrite; /* its edits, where MOS_CONN_REWRITTEN is set; internal */
+	uint32_t pad1[3];
 };
 
 /* An active monitoring socket: one connection as one passive socket sees it. Its number is 64 + its index. */
@@ -453,6 +455,12 @@ size_t mos_ffi_addr_parse(const char *text, uint32_t family, uint8_t *out);
 /* Write over a part of the packet in dispatch. layer as in `enum edit_layer`: 1 IP header, 2 TCP header, 3 payload. */
 int mos_ffi_packet_write(struct mos_ctx *ctx, int layer, size_t off, const void *data, size_t len);
 
+/*
+ * As it leaves, put bytes in place of cut bytes of its payload from off on. NULL, or why that cannot be (see
+ * mtcp_setlastpkt in mos_api.h).
+ */
+const char *mos_ffi_packet_edit(struct mos_ctx *ctx, size_t off, size_t cut, const void *bytes, size_t put);
+
 /* Make its checksums right again. -ERANGE if the capture cut off payload that the TCP checksum covers. */
 int mos_ffi_packet_fix(struct mos_ctx *ctx);
 
@@ -464,33 +472,5 @@ int mos_ffi_timer_cancel(struct mos_ctx *ctx, uint64_t key);
 void *mos_ffi_object_open(const char *path, char *err, size_t errlen);
 void *mos_ffi_object_symbol(void *object, const char *name);
 void mos_ffi_object_close(void *object);
-
-/* A counter of the run: what each worker, from 0 on, has counted, in a cache line of its own. */
-struct mos_counter {
-	struct {
-		double n;
-		uint64_t pad[7];
-	} worker[64];
-};
-
-/* The counter of that name, for the whole run. NULL when memory is out or the name is too long. */
-struct mos_counter *mos_ffi_counter(const char *name);
-
-/* A table of numbers that workers share, and its operations: see control/shared.h. */
-struct shared_table;
-struct mos_shared_entry {
-	double value;
-	uint32_t len;
-	char key[255];
-};
-struct shared_table *mos_ffi_table(const char *name, size_t max);
-int mos_ffi_table_get(struct shared_table *t, const char *key, size_t len, double *value);
-int mos_ffi_table_set(struct shared_table *t, const char *key, size_t len, double value);
-int mos_ffi_table_add(struct shared_table *t, const char *key, size_t len, double by, double *value);
-int mos_ffi_table_delete(struct shared_table *t, const char *key, size_t len);
-int mos_ffi_table_swap(struct shared_table *t, const char *key, size_t len, const double *expected, const double *next);
-size_t mos_ffi_table_count(struct shared_table *t);
-struct mos_shared_entry *mos_ffi_table_entries(struct shared_table *t, size_t *n);
-void mos_ffi_table_entries_free(struct mos_shared_entry *entries);
 
 #endif /* MOS_FFI_H */

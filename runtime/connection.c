@@ -4,6 +4,7 @@
 
 #include "api/filter.h"
 #include "delivery.h"
+#include "rewrite.h"
 
 enum { EVICT_PROBES = 64 };
 
@@ -218,6 +219,8 @@ void connection_end(struct worker *w, struct mos_conn *c, enum mos_end_reason re
 	wheel_disarm(&w->wheel, idx);
 	table_remove(&w->table, c->hash, idx);
 	dispatch_close(&w->d, c);
+	if (c->flags & MOS_CONN_REWRITTEN)
+		rewrite_end(w, c);
 	track_end(&w->tcp, c);
 	c->flags = 0;
 	pool_put(&w->conns, idx);

@@ -11,6 +11,7 @@
 #include "pkt/decode_plain.h"
 #include "pkt/defrag.h"
 #include "pkt/edit.h"
+#include "rewrite.h"
 #include "tcp/plain.h"
 
 enum { FRAMES_AHEAD = 6 };
@@ -124,7 +125,9 @@ static bool damaged_packet(struct worker *w, struct mos_packet *p)
 	if (!c)
 		return false;
 	c->last_ns = w->now_ns;
+	w->seg = &(const struct segment){ .ignored = true };
 	connection_error(w, c, p->dir == c->cli ? MOS_SIDE_SVR : MOS_SIDE_CLI, MOS_ERR_CHECKSUM, p);
+	w->seg = NULL;
 	return true;
 }
 
@@ -134,6 +137,8 @@ static inline void plain_packet(struct worker *w, struct mos_conn *c, struct mos
 	dispatch_conn(&w->d, c, BIT_PKT_IN_SND, side, p);
 	delivery_plain(w, c, p, side, off);
 	dispatch_conn(&w->d, c, BIT_PKT_IN_RCV, !side, p);
+	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
+		rewrite_packet(w, c, p, &(const struct segment){ .side = side, .off = off, .len = p->payload_len });
 }
 
 /* Any packet: its sender's side, the retransmission check, its receiver's side. */
@@ -142,6 +147,10 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 {
 	struct segment s;
 	struct dispatch *d = &w->d;
+
+	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
+		rewrite_acks(w, c, p);
+	w->seg = &s;
 	bool changed = track_sender(&w->tcp, c, p, &s);
 	uint32_t start = opened ? BIT_CONN_START_SND : 0;
 
@@ -160,6 +169,9 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 	start = opened ? BIT_CONN_START_RCV : 0;
 	dispatch_conn(d, c, BIT_PKT_IN_RCV | start | (changed ? BIT_TCP_STATE_CHANGE_RCV : 0), !s.side, p);
 
+	w->seg = NULL;
+	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
+		rewrite_packet(w, c, p, &s);
 	if (!was_closed && (c->flags & MOS_CONN_CLOSED))
 		connection_closed(w, c);
 }
@@ -194,8 +206,9 @@ static inline bool segment_packet(struct worker *w, struct mos_packet *p)
 
 /*
  * Fragments pass one by one. The one that completes a TCP segment stands for all of it: the segment goes its way here,
- * as a packet of its own that is never written, and its verdict is the verdict of this fragment. Without this one no
- * receiver puts the others together. False if no connection claims what p completes, or it completes nothing.
+ * as a packet of its own, and its verdict is the verdict of this fragment. Without this one no receiver puts the others
+ * together. If the segment was edited, it leaves in this fragment's place. False if no connection claims what p completes,
+ * or it completes nothing.
  */
 __attribute__((noinline)) static bool fragment_packet(struct worker *w, struct mos_packet *p)
 {
@@ -208,10 +221,13 @@ __attribute__((noinline)) static bool fragment_packet(struct worker *w, struct m
 	if (!defrag_add(&w->defrag, p, whole) || packet_decode(whole) != MOS_DECODED_TCP)
 		return false;
 	whole->hash = key_hash(&whole->key, &w->seed);
+	w->fragment = p;
 	if (!segment_packet(w, whole))
 		return false;
 	if (whole->verdict == MOS_DROPPED)
 		p->verdict = MOS_DROPPED;
+	else if (whole->data != w->defrag.whole)
+		*p = *whole;
 	return true;
 }
 
@@ -261,9 +277,11 @@ unsigned path_burst(struct worker *w, unsigned n)
 	burst_decode(w, n);
 	burst_find(w, n);
 	for (i = 0; i < n && !w->failed; i++) {
+		w->at = i;
 		advance(w, w->burst[i].ts_ns);
 		one_packet(w, &w->burst[i]);
 	}
+	w->at = i;
 	delivery_new_data(w);
 	return i;
 }

@@ -7,6 +7,7 @@
 #include "api/monitor.h"
 #include "connection.h"
 #include "path.h"
+#include "rewrite.h"
 #include "tcp/end.h"
 
 #define SECOND 1000000000ull
@@ -35,6 +36,7 @@ int worker_init(struct worker *w, int cpu, const struct settings *set)
 	w->set = *set;
 	key_seed_init(&w->seed);
 	if ((rc = pool_init(&w->conns, sizeof(struct mos_conn), set->max_conns)) < 0 ||
+	    (rc = pool_init(&w->rewrites, sizeof(struct rewrite), set->max_conns)) < 0 ||
 	    (rc = track_init(&w->tcp, set->max_conns, set->buffer_memory)) < 0 ||
 	    (rc = table_init(&w->table, 1024, (const struct mos_conn *)w->conns.base)) < 0 ||
 	    (rc = defrag_init(&w->defrag, &set->defrag, w->seed.s, &w->stats)) < 0 ||
@@ -63,32 +65,49 @@ void worker_fini(struct worker *w)
 	defrag_fini(&w->defrag);
 	table_fini(&w->table);
 	track_fini(&w->tcp);
+	outbox_fini(&w->outbox);
+	pool_fini(&w->rewrites);
 	pool_fini(&w->conns);
 }
 
+static int write_packet(struct worker *w, const struct mos_packet *p)
+{
+	if (p->verdict == MOS_DROPPED)
+		return 0;
+	int rc = io_writer_put(w->out, p);
+
+	w->stats.written += !rc;
+	return rc;
+}
+
+/* The first n packets of the burst, and between them those that were made here. */
 static int write_packets(struct worker *w, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
-		if (w->burst[i].verdict == MOS_DROPPED)
-			continue;
-		int rc = io_writer_put(w->out, &w->burst[i]);
-		if (rc < 0)
-			return rc;
-		w->stats.written++;
+	uint32_t o = 0;
+	int rc = 0;
+
+	for (unsigned i = 0; i <= n && !rc; i++) {
+		for (; o < w->outbox.n && w->outbox.v[o].before <= i && !rc; o++)
+			rc = write_packet(w, &w->outbox.v[o].packet);
+		if (i < n && !rc)
+			rc = write_packet(w, &w->burst[i]);
 	}
-	return 0;
+	return rc;
 }
 
 static int write_burst(struct worker *w, unsigned n)
 {
-	if (!w->out)
-		return 0;
-	if (w->out_lock)
-		pthread_mutex_lock(w->out_lock);
-	int rc = write_packets(w, n);
+	int rc = 0;
 
-	if (w->out_lock)
-		pthread_mutex_unlock(w->out_lock);
+	if (w->out) {
+		if (w->out_lock)
+			pthread_mutex_lock(w->out_lock);
+		rc = write_packets(w, n);
+		if (w->out_lock)
+			pthread_mutex_unlock(w->out_lock);
+	}
+	outbox_reset(&w->outbox);
+	w->at = 0;
 	return rc;
 }
 

@@ -16,6 +16,7 @@
 #include "flow/table.h"
 #include "flow/wheel.h"
 #include "io/io.h"
+#include "io/outbox.h"
 #include "mos_api.h"
 #include "pkt/defrag.h"
 #include "tcp/track.h"
@@ -53,12 +54,17 @@ struct worker {
 	struct tracker tcp;
 	struct timers timers;
 	struct defrag defrag;
-	struct mos_packet whole; /* the datagram that defrag last put together */
+	struct mos_packet whole;           /* the datagram that defrag last put together */
+	const struct mos_packet *fragment; /* the fragment that completed it */
+	const struct segment *seg;         /* what the packet in dispatch means; NULL: data in order, or none */
+	struct pool rewrites;              /* struct rewrite */
+	struct outbox outbox;              /* packets made here */
 
 	struct io *in;
 	struct io_writer *out;     /* NULL: nobody wants what passes */
 	pthread_mutex_t *out_lock; /* NULL: no other worker writes to out */
 	struct mos_packet burst[IO_BURST];
+	uint32_t at; /* the packet of burst in dispatch, or about to be; its length: those are done */
 	uint64_t now_ns;
 	uint64_t wake_ns; /* nothing is due before this time */
 

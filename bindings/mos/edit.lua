@@ -1,4 +1,4 @@
--- pkt:set: changes of a packet that keep its length.
+-- pkt:set: changes of a packet that keep its length. pkt:insert, chomp, replace: changes of the stream.
 local ffi = require "ffi"
 local check = require "mos.check"
 local pkt = require "mos.pkt"
@@ -89,3 +89,47 @@ pkt.method("set", function(_, changes)
 	return not reason or nil, reason
 end)
 
+local function offset(what, name, value)
+	if type(value) ~= "number" or value < 0 or value >= 2 ^ 32 or value % 1 ~= 0 then
+		check.fail(3, "%s: %s must be a number of bytes, 0 or more", what, name)
+	end
+	return value
+end
+
+-- Why a stream cannot be edited there, which is the world's fault; nil if it can.
+local function edit(off, cut, put)
+	local reason = C.mos_ffi_packet_edit(ctx, off, cut, put, #put)
+	return reason ~= nil and ffi.string(reason) or nil
+end
+
+pkt.method("insert", function(_, off, put)
+	pkt.current()
+	offset("pkt:insert", "the offset", off)
+	check.argument(2, "pkt:insert", "what to insert", put, "string")
+	local reason = edit(off, 0, put)
+	if reason then
+		return nil, reason
+	end
+	return true
+end)
+
+pkt.method("chomp", function(_, off, len)
+	pkt.current()
+	local reason = edit(offset("pkt:chomp", "the offset", off), offset("pkt:chomp", "the length", len), "")
+	if reason then
+		return nil, reason
+	end
+	return true
+end)
+
+pkt.method("replace", function(_, off, len, put)
+	pkt.current()
+	offset("pkt:replace", "the offset", off)
+	offset("pkt:replace", "the length", len)
+	check.argument(2, "pkt:replace", "what to put there", put, "string")
+	local reason = edit(off, len, put)
+	if reason then
+		return nil, reason
+	end
+	return true
+end)

@@ -3,6 +3,7 @@
 
 #include "api/call.h"
 #include "pkt/edit.h"
+#include "rewrite.h"
 
 enum { LINK_ETHERNET = 1, ETHERNET_BYTES = 14, TCP_BYTES = 20 };
 
@@ -126,26 +127,41 @@ static int fix_checksums(struct mos_packet *p, int option)
 	return rc == -EINVAL ? 0 : rc;
 }
 
+/* Only payload: what is put into a header, or taken out, would have to be part of it. */
+static int edit_payload(struct worker *w, int option, off_t offset, const byte *data, uint16_t len)
+{
+	bool insert = option & MOS_INSERT;
+
+	if ((option & (MOS_ETH_HDR | MOS_IP_HDR | MOS_TCP_HDR | MOS_TCP_PAYLOAD)) != MOS_TCP_PAYLOAD || offset < 0)
+		return -EINVAL;
+	if (insert && len && !data)
+		return -EFAULT;
+	return rewrite_payload(w, (size_t)offset, insert ? 0 : len, data, insert ? len : 0);
+}
+
 int mtcp_setlastpkt(mctx_t m, int sock, int side, off_t offset, byte *data, uint16_t datalen, int option)
 {
-	const int what = option & (MOS_DROP | MOS_OVERWRITE | MOS_CHOMP | MOS_INSERT);
-
 	(void)side;
 	if (!call_socket(m, sock))
 		return -1;
-	struct mos_packet *p = worker_of(m)->d.ctx->pkt;
+	struct worker *w = worker_of(m);
+	struct mos_packet *p = w->d.ctx->pkt;
 
 	if (!p)
 		return call_fail(EACCES);
-	if (what == MOS_CHOMP || what == MOS_INSERT)
-		return call_fail(ENOTSUP);
-	if (what != MOS_DROP && what != MOS_OVERWRITE)
-		return call_fail(EINVAL);
-	if (what == MOS_DROP) {
+	switch (option & (MOS_DROP | MOS_OVERWRITE | MOS_CHOMP | MOS_INSERT)) {
+	case MOS_DROP:
 		p->verdict = MOS_DROPPED;
 		return 0;
-	}
-	int rc = overwrite(p, option, offset, data, datalen);
+	case MOS_OVERWRITE: {
+		int rc = overwrite(p, option, offset, data, datalen);
 
-	return (int)call_return(rc ? rc : fix_checksums(p, option));
+		return (int)call_return(rc ? rc : fix_checksums(p, option));
+	}
+	case MOS_CHOMP:
+	case MOS_INSERT:
+		return (int)call_return(edit_payload(w, option, offset, data, datalen));
+	default:
+		return call_fail(EINVAL);
+	}
 }

@@ -51,14 +51,17 @@
 	X(paws_rejected, "segments with an old timestamp (RFC 7323 5)") \
 	X(conflicts, "retransmissions with other bytes")                \
 	X(keepalives, "keep-alive probes")                              \
-	X(after_close_packets, "packets of connections already closed")
+	X(after_close_packets, "packets of connections already closed") \
+	X(edited_connections, "connections whose streams were edited")  \
+	X(edit_failed, "packets that could not be edited, and dropped")
 
-#define STATS_LIMITS(X)                                                     \
-	X(buffer_full, "times that unread bytes made room for new ones")    \
-	X(buffer_lost_bytes, "bytes that no buffer could keep")             \
-	X(conn_limit, "connections ended or refused: too many connections") \
-	X(sock_limit, "active sockets refused: too many sockets")           \
-	X(memory_limit, "buffers refused: too many bytes in stream buffers")
+#define STATS_LIMITS(X)                                                      \
+	X(buffer_full, "times that unread bytes made room for new ones")     \
+	X(buffer_lost_bytes, "bytes that no buffer could keep")              \
+	X(conn_limit, "connections ended or refused: too many connections")  \
+	X(sock_limit, "active sockets refused: too many sockets")            \
+	X(memory_limit, "buffers refused: too many bytes in stream buffers") \
+	X(edit_limit, "edits refused: too many, or bytes, not acknowledged")
 
 #define STATS_HANDLERS(X)                \
 	X(handler_calls, "handlers run") \

@@ -125,3 +125,67 @@ bool packet_checksums_ok(const struct mos_packet *p)
 		return false;
 	return p->decoded != MOS_DECODED_TCP || !tcp_segment_is_whole(p) || checksum_fold(tcp_sum(p)) == 0;
 }
+
+/* Of what was captured, which has the same length before and after. */
+static size_t header_bytes(const struct mos_packet *p)
+{
+	return (p->payload < p->caplen ? p->payload : p->caplen) - p->l4;
+}
+
+uint64_t packet_header_sum(const struct mos_packet *p)
+{
+	return checksum_add(0, p->data + p->l4, header_bytes(p));
+}
+
+/* Folded as it lies in memory, not complemented. */
+static uint32_t fold(uint64_t sum)
+{
+	return (uint16_t)~htobe16(checksum_fold(sum));
+}
+
+void packet_header_changed(struct mos_packet *p, uint64_t before)
+{
+	uint8_t *check = p->data + p->l4 + 16;
+	uint16_t old;
+
+	memcpy(&old, check, sizeof(old));
+	/* Equation 3: HC' = ~(~HC + ~m + m'), where m is the sum of all words. */
+	uint64_t sum = (uint16_t)~old + (uint64_t)(uint16_t)~fold(before) + fold(packet_header_sum(p));
+
+	store_be16(check, checksum_fold(sum));
+	p->changed = 1;
+}
+
+enum { ETHERNET_BYTES = 14, VLAN_BYTES = 4 };
+
+static bool is_vlan(uint16_t type)
+{
+	return type == 0x8100 || type == 0x88a8 || type == 0x9100 || type == 0x9200;
+}
+
+/* Bytes of the Ethernet header and its tags, if they are all there is. */
+static uint32_t ethernet_bytes(const struct mos_packet *p)
+{
+	uint32_t n = ETHERNET_BYTES;
+
+	while (n <= p->caplen && is_vlan(load_be16(p->data + n - 2)))
+		n += VLAN_BYTES;
+	return n;
+}
+
+bool packet_is_encapsulated(const struct mos_packet *p)
+{
+	switch (p->link) {
+	case 0:   /* DLT_NULL */
+	case 108: /* DLT_LOOP */
+		return p->l3 != 4;
+	case 1: /* DLT_EN10MB */
+		return p->l3 != ethernet_bytes(p) || load_be16(p->data + p->l3 - 2) < 0x600;
+	case 113: /* DLT_LINUX_SLL */
+		return p->l3 != 16;
+	case 276: /* DLT_LINUX_SLL2 */
+		return p->l3 != 20;
+	default:
+		return p->l3 != 0;
+	}
+}

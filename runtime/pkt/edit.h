@@ -33,6 +33,20 @@ int packet_fix_ip_checksum(struct mos_packet *p);
  */
 int packet_fix_tcp_checksum(struct mos_packet *p);
 
+/*
+ * The TCP header is about to be changed: hand what this returns to packet_header_changed, which makes the checksum follow
+ * (RFC 1624 3). Neither reads the payload: a checksum that was wrong stays so, and one over bytes that the capture cut off
+ * stays right. For decoded TCP packets.
+ */
+uint64_t packet_header_sum(const struct mos_packet *p);
+void packet_header_changed(struct mos_packet *p, uint64_t before);
+
+/*
+ * Are there headers before the IP header that would have to follow if the IP packet changed its length (an outer IP header,
+ * PPPoE, an 802.3 length)? Of Ethernet with VLAN tags, Linux cooked, BSD loopback and raw IP there are none.
+ */
+bool packet_is_encapsulated(const struct mos_packet *p);
+
 /* Are the IPv4 header checksum and the TCP checksum right? A cut payload or no checksum counts as right. */
 bool packet_checksums_ok(const struct mos_packet *p);
 

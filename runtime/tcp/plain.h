@@ -35,7 +35,7 @@ static inline void plain_note(struct mos_conn *c)
 	const uint16_t known = MOS_END_BASE | MOS_END_ACK;
 	bool plain = a->state == TCP_ESTABLISHED && b->state == TCP_ESTABLISHED && !a->seen && !b->seen &&
 		     (a->flags & b->flags & known) == known && !((a->flags | b->flags) & MOS_END_FIN) &&
-		     !(c->flags & MOS_CONN_CLOSED);
+		     !(c->flags & (MOS_CONN_CLOSED | MOS_CONN_REWRITTEN));
 
 	c->flags = (uint16_t)(plain ? c->flags | MOS_CONN_PLAIN : c->flags & ~MOS_CONN_PLAIN);
 }

@@ -301,7 +301,7 @@ static void note_segment(struct tracker *t, struct mos_end *e, struct mos_end *p
 		e->flags |= MOS_END_BASE;
 	}
 	s->keepalive = is_keepalive(e, peer, p);
-	s->off = e->nxt_off;
+	s->off = s->top = e->nxt_off;
 	if (p->payload_len && !s->keepalive && !(s->flags & MOS_TH_RST))
 		note_payload(t, e, peer, p, s);
 	if (s->ignored)

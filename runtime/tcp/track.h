@@ -40,6 +40,7 @@ struct segment {
 	bool out_of_order; /* starts beyond the highest byte seen */
 	bool paws;         /* ignored for an old timestamp */
 	uint64_t off;      /* stream offset of its first byte that counts */
+	uint64_t top;      /* one past the highest offset that its sender had sent before */
 	uint32_t skip;     /* leading payload bytes below offset 0 */
 	uint32_t len;      /* payload bytes that count for the stream, skip excluded */
 	uint32_t beyond;   /* payload bytes past the FIN, not counted in len */

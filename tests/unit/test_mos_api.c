@@ -827,8 +827,9 @@ static void a_wrong_change_is_refused(void **state)
 		{ 0, 21, MOS_OVERWRITE | MOS_TCP_HDR, ERANGE },
 		{ 18, 3, MOS_OVERWRITE | MOS_IP_HDR, ERANGE },
 		{ 0, 15, MOS_OVERWRITE | MOS_ETH_HDR, ERANGE },
-		{ 0, 1, MOS_CHOMP | MOS_TCP_PAYLOAD, ENOTSUP },
-		{ 0, 1, MOS_INSERT | MOS_TCP_PAYLOAD, ENOTSUP },
+		{ 0, 1, MOS_CHOMP | MOS_TCP_HDR, EINVAL },
+		{ 0, 1, MOS_INSERT | MOS_IP_HDR, EINVAL },
+		{ 0, 2000, MOS_CHOMP | MOS_TCP_PAYLOAD, ERANGE },
 	};
 
 	(void)state;

@@ -1,0 +1,418 @@
+-- Streams edited in flight: what leaves, packet by packet, and what handlers go on seeing.
+local kit = require "kit"
+
+local head = [[
+local mos = require "mos"
+local mon = mos.monitor {}
+-- Calls fn(pkt, conn, offset) for each segment with payload of the client.
+local function client(hook, fn)
+	mon:on("pkt_in", hook, function(conn, side, pkt)
+		if pkt.src_port == 40000 and pkt.payload_len > 0 then fn(pkt, conn, pkt.seq - 1001) end
+	end)
+end
+]]
+
+-- Prints every packet of a capture in its sender's numbers, from the ISNs 1000 and 5000 on.
+local show = kit.script [[
+local mos = require "mos"
+local function word(p, at) return ((p[at] * 256 + p[at + 1]) * 256 + p[at + 2]) * 256 + p[at + 3] end
+local function sacks(p, from, to, isn)
+	local list, i = {}, from
+	while i < to and p[i] ~= 0 do
+		if p[i] == 5 then
+			for at = i + 2, i + p[i + 1] - 1, 8 do
+				list[#list + 1] = (" sack %d:%d"):format(word(p, at) - isn, word(p, at + 4) - isn)
+			end
+		end
+		i = p[i] == 1 and i + 1 or i + p[i + 1]
+	end
+	return table.concat(list)
+end
+mos.monitor { raw = true }:on("pkt_in", function(_, _, pkt)
+	local cli = pkt.src_port == 40000
+	local isn = tonumber(mos.args[1])
+	local mine, other = cli and isn or 5000, cli and 5000 or isn
+	local flags = (pkt.syn and "S" or "") .. (pkt.fin and "F" or "") .. (pkt.rst and "R" or "")
+		.. (pkt.psh and "P" or "") .. (pkt.urg and "U" or "") .. (pkt.is_ack and "." or "")
+	local text = pkt.payload_len < 60 and pkt:payload_string() or ""
+	print(("%s %s %d(%d)%s%s%s%s%s"):format(cli and "C" or "S", flags, (pkt.seq - mine) % 2 ^ 32, pkt.payload_len,
+		pkt.is_ack and " ack " .. (pkt.ack - other) % 2 ^ 32 or "", pkt.window ~= 65535 and " win " .. pkt.window or "",
+		pkt.urg and " urg " .. pkt.urgent or "",
+		pkt.ip_version == 4 and pkt.data[12] == 8 and sacks(pkt.data, 54, 34 + 4 * math.floor(pkt.data[46] / 16), other)
+			or "", text ~= "" and " " .. text or ""))
+end)
+mos.monitor {}:on("error", function(conn)
+	if conn.error_reason == "checksum" then print "bad checksum" end
+end)
+]]
+
+local shake = [[
+	0     C S  0:0(0) <mss 1460>
+	+.01  S S. 0:0(0) ack 1 <mss 1460>
+	+.01  C .  1:1(0) ack 1
+]]
+
+local shaken = "C S 0(0)\nS S. 0(0) ack 1\nC . 1(0) ack 1\n"
+
+-- What a script lets out of these segments, after the handshake, and what it printed itself.
+local function edited(source, segments, prelude, isn)
+	local path = kit.tmp ".pcap"
+	local code, printed, err = kit.run { kit.script(head .. source), "-r", kit.pcap((prelude or "") .. shake .. segments),
+		"-w", path }
+	assert.equal(0, code, err)
+	assert.equal("", err)
+	local out
+	code, out, err = kit.run { "--verify-checksums", "-r", path, show, "--", isn or 1000 }
+	assert.equal(0, code, err)
+	assert.equal("", err)
+	assert.equal(shaken, out:sub(1, #shaken))
+	return out:sub(#shaken + 1), printed
+end
+
+describe("an edited stream", function()
+	it("has other numbers from there on, in both directions", function()
+		assert.equal([[
+C P. 1(9) ack 1 abXYZcdef
+S . 1(0) ack 7
+S P. 1(3) ack 7 abc
+C . 10(0) ack 4
+C P. 10(4) ack 4 ghij
+S . 4(0) ack 11
+C F. 14(0) ack 4
+S F. 4(0) ack 12
+C . 15(0) ack 5
+]], (edited([[client("snd", function(pkt, _, off) if off == 0 then assert(pkt:insert(2, "XYZ")) end end)]], [[
+	+.01 C P. 1:7(6) ack 1
+	+.01 S .  1:1(0) ack 10
+	+.01 S P. 1:4(3) ack 10
+	+.01 C .  7:7(0) ack 4
+	+.01 C P. 7:11(4) ack 4
+	+.01 S .  4:4(0) ack 14
+	+.01 C F. 11:11(0) ack 4
+	+.01 S F. 4:4(0) ack 15
+	+.01 C .  12:12(0) ack 5
+]])))
+	end)
+
+	it("may be edited in both directions", function()
+		assert.equal([[
+C P. 1(3) ack 1 abX
+S P. 1(2) ack 3 bc
+C . 4(0) ack 4
+S F. 3(0) ack 3
+C F. 4(0) ack 5
+S . 4(0) ack 4
+]], (edited([[
+mon:on("pkt_in", "rcv", function(_, _, pkt)
+	if pkt.payload_len == 2 then pkt:insert(2, "X") elseif pkt.payload_len == 3 then pkt:chomp(0, 1) end
+end)]], [[
+	+.01 C P. 1:3(2) ack 1
+	+.01 S P. 1:4(3) ack 4
+	+.01 C .  3:3(0) ack 3
+	+.01 S F. 4:4(0) ack 4
+	+.01 C F. 3:3(0) ack 4
+	+.01 S .  5:5(0) ack 5
+]])))
+	end)
+
+	it("is edited the same in every copy of a segment, however it is cut", function()
+		assert.equal([[
+C P. 1(7) ack 1 aXXbcef
+C P. 1(4) ack 1 aXXb
+C P. 2(4) ack 1 XXbc
+C P. 1(11) ack 1 aXXbcefghij
+C P. 8(4) ack 1 ghij
+S . 1(0) ack 11
+C P. 4(0) ack 1
+C P. 6(3) ack 1 efg
+]], (edited([[client("snd", function(pkt, _, off)
+	if off == 0 then pkt:insert(1, "XX") pkt:chomp(3, 1) end
+end)]], [[
+	+.01 C P. 1:7(6) ack 1
+	+.01 C P. 1:3(2) ack 1
+	+.01 C P. 2:4(2) ack 1
+	+.01 C P. 1:11(10) ack 1
+	+.01 C P. 7:11(4) ack 1
+	+.01 S .  1:1(0) ack 12
+	+.01 C P. 1:4(3) ack 1
+	+.01 C P. 1:8(7) ack 1
+]])))
+	end)
+
+	it("is one for handlers, as it came", function()
+		local _, printed = edited([[
+client("snd", function(pkt) assert(pkt:replace(0, 3, "LONGER")) end)
+mon:on("conn_new_data", function(conn, side) print(side, conn:peek(side)) end)
+mon:on("pkt_in", "rcv", function(conn, side, pkt)
+	if pkt.src_port == 80 then print(pkt.ack - 1000) end
+	if pkt.payload_len > 0 then print(pkt.payload_len, pkt:payload_string(), pkt.seq - 1000) end
+end)
+mon:on("conn_end", "snd", function(conn, side)
+	print(conn[side].bytes, conn[side].missed, conn.end_reason, conn[side].rexmits)
+end)
+]], [[
+	+.01 C P. 1:7(6) ack 1
+	+.01 S .  1:1(0) ack 10
+	+.01 C F. 7:7(0) ack 1
+	+.01 S F. 1:1(0) ack 11
+	+.01 C .  8:8(0) ack 2
+]])
+		assert.equal([[
+1
+6	abcdef	1
+7
+8
+svr	abcdef
+6	0	closed	0
+0	0	closed	0
+]], printed)
+	end)
+
+	it("goes on in more packets where one would be too long", function()
+		local out = edited([[client("snd", function(pkt, _, off)
+	if off == 0 then assert(pkt:insert(700, ("x"):rep(3000))) end
+end)]], [[
+	+.01 C FP. 1:1461(1460) ack 1
+	+.01 S .   1:1(0) ack 1461
+	+.01 S .   1:1(0) ack 3800
+	+.01 S .   1:1(0) ack 4462
+]])
+		assert.equal([[
+C . 1(1460) ack 1
+C . 1461(1460) ack 1
+C . 2921(1460) ack 1
+C FP. 4381(80) ack 1
+S . 1(0) ack 701 win 63295
+S . 1(0) ack 800
+S . 1(0) ack 1462
+]], out)
+	end)
+
+	it("puts appended bytes behind the last one, which is acknowledged with them", function()
+		assert.equal([[
+C P. 1(6) ack 1 abcXYZ
+S . 1(0) ack 3 win 65534
+C P. 3(4) ack 1 cXYZ
+S . 1(0) ack 4
+C P. 7(2) ack 1 de
+]], (edited([[client("snd", function(pkt, _, off) if off == 0 then assert(pkt:insert(3, "XYZ")) end end)]], [[
+	+.01 C P. 1:4(3) ack 1
+	+.01 S .  1:1(0) ack 5
+	+.01 C P. 3:4(1) ack 1
+	+.01 S .  1:1(0) ack 7
+	+.01 C P. 4:6(2) ack 1
+]])))
+	end)
+
+	it("makes a receiver acknowledge a segment of which nothing is left", function()
+		assert.equal([[
+C P. 0(0) ack 1
+S . 1(0) ack 7
+C P. 1(2) ack 1 gh
+S . 1(0) ack 9
+C FP. 3(0) ack 1
+]], (edited([[client("snd", function(pkt, _, off)
+	if off ~= 6 then assert(pkt:chomp(0, pkt.payload_len)) end
+end)]], [[
+	+.01 C P.  1:7(6) ack 1
+	+.01 S .   1:1(0) ack 1
+	+.01 C P.  7:9(2) ack 1
+	+.01 S .   1:1(0) ack 3
+	+.01 C FP. 9:11(2) ack 1
+]])))
+	end)
+
+	it("has SACK blocks in its sender's numbers, without those of bytes that were put in", function()
+		assert.equal([[
+C . 1(14) ack 1 abcdXXXXefghij
+C . 15(10) ack 1 klmnopqrst
+C . 25(5) ack 1 uvwxy
+S . 1(0) ack 1 win 65531 sack 11:21
+S . 1(0) ack 5 win 65532 sack 21:26
+S . 1(0) ack 5 win 65533 sack 6:9 sack 22:24
+S . 1(0) ack 5 win 65531
+]], (edited([[client("snd", function(pkt, _, off) if off == 0 then assert(pkt:insert(4, "XXXX")) end end)]], [[
+	+.01 C .  1:11(10) ack 1
+	+.01 C .  11:21(10) ack 1
+	+.01 C .  21:26(5) ack 1
+	+.01 S .  1:1(0) ack 1 <nop,nop,sack 15:25>
+	+.01 S .  1:1(0) ack 6 <nop,nop,sack 25:30>
+	+.01 S .  1:1(0) ack 7 <sack 7:8 8:13 26:28>
+	+.01 S .  1:1(0) ack 5 <nop,nop,sack 6:8>
+]])))
+	end)
+
+	it("ends the window at the same byte", function()
+		assert.equal([[
+C . 1(8) ack 1 abXXXXcd
+S . 1(0) ack 1 win 96
+S . 1(0) ack 5 win 100
+S . 1(0) ack 5 win 0
+]], (edited([[client("snd", function(pkt, _, off) if off == 0 then assert(pkt:insert(2, "XXXX")) end end)]], [[
+	+.01 C .  1:5(4) ack 1
+	+.01 S .  1:1(0) ack 1 win 100
+	+.01 S .  1:1(0) ack 9 win 100
+	+.01 S .  1:1(0) ack 9 win 0
+]])))
+	end)
+
+	it("moves the urgent pointer", function()
+		assert.equal([[
+C U. 1(8) ack 1 urg 7 abXXXXcd
+C U. 9(2) ack 1 urg 2 ef
+]], (edited([[client("snd", function(pkt, _, off) if off == 0 then assert(pkt:insert(2, "XXXX")) end end)]], [[
+	+.01 C U. 1:5(4) ack 1 urg 3
+	+.01 C U. 5:7(2) ack 1 urg 2
+]])))
+	end)
+
+	it("passes a RST with the numbers that its receiver knows", function()
+		assert.equal([[
+C . 1(5) ack 1 aXbcd
+S R 1(0)
+C R. 6(0) ack 1
+]], (edited([[client("snd", function(pkt) assert(pkt:insert(1, "X")) end)]], [[
+	+.01 C .  1:5(4) ack 1
+	+.01 S R  1:1(0)
+	+.01 C R. 5:5(0) ack 1
+]])))
+	end)
+
+	it("is not edited by a packet that was dropped; its next copy may be edited otherwise", function()
+		assert.equal([[
+C . 1(5) ack 1 Yabcd
+S . 1(0) ack 5
+C . 6(1) ack 1 e
+]], (edited([[
+local n = 0
+client("snd", function(pkt)
+	n = n + 1
+	if n == 1 then pkt:insert(2, "XXX") pkt:drop() elseif n == 2 then assert(pkt:insert(0, "Y")) end
+end)]], [[
+	+.01 C .  1:5(4) ack 1
+	+.01 C .  1:5(4) ack 1
+	+.01 S .  1:1(0) ack 6
+	+.01 C .  5:6(1) ack 1
+]])))
+	end)
+
+	it("wraps around the end of the numbers", function()
+		local out = edited([[
+mon:on("pkt_in", "snd", function(_, _, pkt) if pkt.payload_len == 4 then assert(pkt:insert(2, "XXXX")) end end)
+mon:on("pkt_in", "rcv", function(_, _, pkt) if pkt.src_port == 80 then print(pkt.ack) end end)
+]], [[
+	+.01 C .  1:5(4) ack 1
+	+.01 S .  1:1(0) ack 9
+	+.01 C .  5:7(2) ack 1
+	+.01 S .  1:1(0) ack 11
+]], "isn C 4294967291\n", 4294967291)
+		assert.equal("C . 1(8) ack 1 abXXXXcd\nS . 1(0) ack 5\nC . 9(2) ack 1 ef\nS . 1(0) ack 7\n", out)
+	end)
+end)
+
+describe("edits by several handlers", function()
+	it("of one segment are all made, in the order of their places and of the calls", function()
+		assert.equal("C . 1(16) ack 1 <1>ab2+3fghijEND\n", (edited([[
+client("snd", function(pkt)
+	pkt:insert(0, "<1>")
+	pkt:chomp(2, 2)
+	pkt:insert(10, "END")
+end)
+mos.monitor {}:on("pkt_in", "rcv", function(_, _, pkt)
+	if pkt.payload_len > 0 then pkt:replace(3, 2, "2+3") end
+end)]], "+.01 C . 1:11(10) ack 1\n")))
+	end)
+
+	it("may say again what has been done, but not change what has left", function()
+		local out, printed = edited([[
+local n = 0
+client("snd", function(pkt)
+	n = n + 1
+	if n < 3 then print(pkt:insert(2, "XX")) else print(pkt:chomp(0, 1)) end
+end)]], [[
+	+.01 C . 1:5(4) ack 1
+	+.01 C . 1:5(4) ack 1
+	+.01 C . 1:5(4) ack 1
+]])
+		assert.equal(("C . 1(6) ack 1 abXXcd\n"):rep(3), out)
+		assert.equal("true\ntrue\nnil\tthese bytes, or later ones, have left before\n", printed)
+	end)
+
+	it("cannot change a hole that later bytes have passed", function()
+		local out, printed = edited([[
+client("snd", function(pkt, _, off) print(off, pkt:insert(1, "XX")) end)]], [[
+	+.01 C . 5:9(4) ack 1
+	+.01 C . 1:5(4) ack 1
+	+.01 C . 9:10(1) ack 1
+]])
+		assert.equal("C . 5(6) ack 1 eXXfgh\nC . 1(4) ack 1 abcd\nC . 11(3) ack 1 iXX\n", out)
+		assert.equal("4\ttrue\n0\tnil\tthese bytes, or later ones, have left before\n8\ttrue\n", printed)
+	end)
+end)
+
+describe("an edit", function()
+	it("works over IPv6 and behind VLAN tags, and on every link", function()
+		for _, prelude in ipairs {
+			"client [2001:db8::1]:40000\nserver [2001:db8::2]:80\n", "vlan 5,6\n", "link raw\n", "link sll\n", "link null\n",
+			"client [2001:db8::1]:40000\nserver [2001:db8::2]:80\nvlan 9\n",
+		} do
+			assert.equal("C . 1(6) ack 1 abXXcd\nS . 1(0) ack 5\nC . 7(1) ack 1 e\n", (edited([[
+client("snd", function(pkt, _, off) if off == 0 then assert(pkt:insert(2, "XX")) end end)]], [[
+	+.01 C . 1:5(4) ack 1
+	+.01 S . 1:1(0) ack 7
+	+.01 C . 5:6(1) ack 1
+]], prelude)))
+		end
+	end)
+
+	it("is refused where there is nothing to edit", function()
+		local _, printed = edited([[
+mon:on("pkt_in", "snd", function(_, _, pkt)
+	if pkt.src_port == 40000 then print(pkt.number, pkt:insert(0, "X")) end
+end)
+client("rcv", function(pkt)
+	print(pkt:insert(5, "X"))
+	print(pkt:chomp(3, 2))
+	print(pkt:insert(0, ""))
+end)
+mos.monitor {}:on("orphan", function(_, _, pkt) print(pkt:insert(0, "X")) end)
+]], [[
+	+.01 C . 1:5(4) ack 1 snap 56
+	+.01 C . 5:9(4) ack 1
+	conn other
+	client 10.0.0.9:9
+	+.01 other.C . 5:9(4) ack 1
+]])
+		assert.equal([[
+1	nil	the packet has no payload, or one that its receiver will not accept
+3	nil	the packet has no payload, or one that its receiver will not accept
+4	nil	the packet, as captured, does not have these bytes
+nil	the packet, as captured, does not have these bytes
+nil	the packet, as captured, does not have these bytes
+nil	the packet, as captured, does not have these bytes
+5	true
+nil	the packet, as captured, does not have these bytes
+nil	the packet, as captured, does not have these bytes
+true
+nil	the packet belongs to no connection
+]], printed)
+	end)
+
+	it("is told of arguments that do not fit", function()
+		local _, printed = edited([[
+local function try(f, ...) print((select(2, pcall(f, ...)):gsub("^.-%d+%.lua:%d+: ", ""))) end
+client("snd", function(pkt)
+	try(function() pkt:insert("a", "X") end)
+	try(function() pkt:insert(0, 5) end)
+	try(function() pkt:chomp(0, -1) end)
+	try(function() pkt:replace(0, 1) end)
+end)]], "+.01 C . 1:5(4) ack 1\n")
+		assert.equal([[
+pkt:insert: the offset must be a number of bytes, 0 or more
+pkt:insert: what to insert must be a string, not a number
+pkt:chomp: the length must be a number of bytes, 0 or more
+pkt:replace: what to put there must be a string, not nil
+]], printed)
+	end)
+
+end)
