@@ -10,7 +10,7 @@ enum { PEEK = 16 << 10 };
 
 static struct work_seen seen;
 static uint64_t (*place)[2]; /* by socket: how far it has read */
-static uint8_t bytes[PEEK];
+static _Alignas(SUM_ALIGN) uint8_t bytes[PEEK + SUM_ALIGN];
 
 const char *work_name(enum work k)
 {
@@ -56,8 +56,12 @@ static void on_data(mctx_t m, int sock, int side, event_t event, filter_arg_t *a
 	ssize_t n;
 
 	(void)event, (void)arg;
-	while ((n = mtcp_peek(m, sock, side, (char *)bytes, sizeof(bytes))) > 0) {
-		seen.sum += sum_bytes(*at, bytes, (size_t)n) * factor;
+	for (;;) {
+		uint8_t *to = bytes + *at % SUM_ALIGN;
+
+		if ((n = mtcp_peek(m, sock, side, (char *)to, PEEK)) <= 0)
+			break;
+		seen.sum += sum_bytes(*at, to, (size_t)n) * factor;
 		seen.bytes += (uint64_t)n;
 		*at += (uint64_t)n;
 		if (n < PEEK)
