@@ -207,14 +207,11 @@ static void set_module_path(lua_State *L, const char *script)
 	lua_pop(L, 3);
 }
 
-int vm_load(struct lua_vm *vm, const char *path, int argc, char **argv, char *err, size_t errlen)
+/* Run the script that was loaded, or fail with what loading it said. */
+static int run_loaded(struct lua_vm *vm, int status, char *err, size_t errlen)
 {
 	lua_State *L = vm->d.L;
 
-	set_strings(L, "args", (unsigned)argc, (const char *const *)argv);
-	set_module_path(L, path);
-	error_push_load_handler(L);
-	int status = luaL_loadfile(L, path);
 	if (status == 0) {
 		lua_dispatch_install(&vm->d);
 		status = lua_pcall(L, 0, 0, -2);
@@ -226,6 +223,34 @@ int vm_load(struct lua_vm *vm, const char *path, int argc, char **argv, char *er
 	lua_pop(L, 1);
 	vm->loaded = status == 0;
 	return status ? -1 : 0;
+}
+
+static void before_load(lua_State *L, const char *path, int argc, char **argv)
+{
+	set_strings(L, "args", (unsigned)argc, (const char *const *)argv);
+	set_module_path(L, path);
+	error_push_load_handler(L);
+}
+
+int vm_load(struct lua_vm *vm, const char *path, int argc, char **argv, char *err, size_t errlen)
+{
+	before_load(vm->d.L, path, argc, argv);
+	return run_loaded(vm, luaL_loadfile(vm->d.L, path), err, errlen);
+}
+
+int vm_load_text(struct lua_vm *vm, const char *name, const char *text, size_t len, int argc, char **argv, char *err,
+		 size_t errlen)
+{
+	char chunk[256];
+
+	snprintf(chunk, sizeof(chunk), "@%s", name);
+	before_load(vm->d.L, name, argc, argv);
+	return run_loaded(vm, luaL_loadbuffer(vm->d.L, text, len, chunk), err, errlen);
+}
+
+lua_State *vm_state(struct lua_vm *vm)
+{
+	return vm->d.L;
 }
 
 void vm_exit(struct lua_vm *vm)

@@ -222,22 +222,24 @@ void events_reset(void)
 	}
 }
 
+static const event_t slot_events[] = {
+#define X(event, at) [SLOT_##event##_##at] = MOS_ON_##event,
+	SLOT_LIST(X)
+#undef X
+};
+
+event_t slot_event(unsigned slot)
+{
+	return slot < SLOT_COUNT ? slot_events[slot] : MOS_NULL_EVENT;
+}
+
 int event_slot(event_t root, uint32_t hook)
 {
-	static const struct {
-		event_t event;
-		enum event_slot slot;
-	} slots[] = {
-#define X(symbol, at) { MOS_ON_##symbol, SLOT_##symbol##_##at },
-		SLOT_LIST(X)
-#undef X
-	};
-
 	/* The bytes were received: that hook means the same as none. */
 	if (root == MOS_ON_CONN_NEW_DATA && hook == MOS_HK_RCV)
 		hook = MOS_NULL;
-	for (size_t i = 0; i < SLOT_COUNT; i++)
-		if (slots[i].event == root && slot_hook(slots[i].slot) == hook)
-			return (int)slots[i].slot;
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		if (slot_events[i] == root && slot_hook(i) == hook)
+			return (int)i;
 	return -1;
 }

@@ -74,6 +74,9 @@ static inline uint32_t slot_hook(unsigned slot)
 	return slot < SLOT_PKT_IN_RCV ? MOS_HK_SND : slot < SLOT_PKT_IN_NUL ? MOS_HK_RCV : MOS_NULL;
 }
 
+/* The built-in event of a slot. */
+event_t slot_event(unsigned slot);
+
 /* The slot of a built-in event at a hook (MOS_HK_SND ...), as registration allows it; -1 where the table has none. */
 int event_slot(event_t root, uint32_t hook);
 

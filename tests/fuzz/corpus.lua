@@ -2,7 +2,7 @@
 -- begin with.
 
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
-package.path = here .. "/?.lua;" .. here .. "/../kit/?.lua;" .. package.path
+package.path = here .. "/?.lua;" .. here .. "/../../bindings/?.lua;" .. package.path
 
 local usage = [[
 usage: luajit corpus.lua unpack TEXT FOLDER    write each input of a corpus to a file of its own

@@ -1,6 +1,6 @@
 -- The inputs that fuzzing begins with, made from the project's own captures as text and from headers in hex.
 
-local segments = require "segments"
+local segments = require "mos.test.segments"
 
 local function hex(text)
 	return (text:gsub("%s", ""):gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end))

@@ -1,6 +1,6 @@
 -- What specs are written with: captures from text, and mos-run as a user runs it.
 
-local segments = require "segments"
+local segments = require "mos.test.segments"
 
 local kit = {
 	run_path = os.getenv "MOS_RUN" or "build/mos-run",

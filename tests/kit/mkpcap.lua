@@ -1,8 +1,8 @@
 -- mkpcap.lua [--pcapng] [--big-endian] [--nano] TEXT CAPTURE: write the capture that a text of segments describes.
 
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
-package.path = here .. "/?.lua;" .. package.path
-local segments = require "segments"
+package.path = here .. "/../../bindings/?.lua;" .. package.path
+local segments = require "mos.test.segments"
 
 local usage = "usage: luajit mkpcap.lua [--pcapng] [--big-endian] [--nano] TEXT CAPTURE"
 

@@ -1,5 +1,5 @@
 local kit = require "kit"
-local segments = require "segments"
+local segments = require "mos.test.segments"
 
 local function hex(bytes)
 	return (bytes:gsub(".", function(c)

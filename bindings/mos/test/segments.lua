@@ -1,9 +1,9 @@
 -- Packets written as reviewed text, in packetdrill's notation; README.md beside this file describes it.
 
-local capture = require "capture"
-local frame = require "frame"
-local line = require "line"
-local tcp_options = require "tcp_options"
+local capture = require "mos.test.capture"
+local frame = require "mos.test.frame"
+local line = require "mos.test.line"
+local tcp_options = require "mos.test.tcp_options"
 
 local check, number = line.check, line.number
 
@@ -268,8 +268,13 @@ local function read_line(self, text)
 		check(l:rest() == "", "'%s' is too much here", l:rest())
 		return
 	end
-	set_time(self, word)
-	local who = l:word "the side"
+	local who = word
+	if word:match "^[CS]$" or word:match "%.[CS]$" then
+		set_time(self, "+.001")
+	else
+		set_time(self, word)
+		who = l:word "the side"
+	end
 	if who == "raw" then
 		add(self, line.hex(l:rest(), "a frame's bytes"))
 	else
@@ -297,14 +302,23 @@ local function whole_lines(text)
 	end)
 end
 
+-- A text that is read piece by piece: its packets so far are in packets, as capture.encode has them. opts as for parse.
+function segments.reader(opts)
+	opts = opts or {}
+	return {
+		conns = {}, count = 0, sticky = {}, packets = {}, link = "ethernet",
+		sec = 0, nsec = 0, big = opts.endian == "big",
+	}
+end
+
+-- Read one line. A fault is an error whose value is a table with its cause.
+segments.read_line = read_line
+
 -- The packets of a text: a capture for capture.encode, or nil and "NAME:LINE: cause".
 -- opts.name is what messages call the text; opts.endian matters for link null, which has the capturing host's order.
 function segments.parse(text, opts)
 	opts = opts or {}
-	local self = {
-		conns = {}, count = 0, sticky = {}, packets = {}, link = "ethernet",
-		sec = 0, nsec = 0, big = opts.endian == "big",
-	}
+	local self = segments.reader(opts)
 	for at, one in whole_lines(text) do
 		local ok, why = pcall(read_line, self, one)
 		if not ok then

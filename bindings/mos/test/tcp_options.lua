@@ -1,7 +1,7 @@
 -- TCP options from packetdrill's notation: "mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7".
 
-local frame = require "frame"
-local line = require "line"
+local frame = require "mos.test.frame"
+local line = require "mos.test.line"
 
 local char = string.char
 local number, check = line.number, line.check

@@ -1,7 +1,7 @@
 -- Capture files: pcap in either byte order with micro- or nanoseconds, and pcapng.
 
 local floor, rep = math.floor, string.rep
-local frame = require "frame"
+local frame = require "mos.test.frame"
 
 local capture = {}
 

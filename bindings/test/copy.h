@@ -1,0 +1,14 @@
+/* Values from one Lua state to another. */
+#ifndef MOS_BINDINGS_TEST_COPY_H
+#define MOS_BINDINGS_TEST_COPY_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/*
+ * Push a copy of the value at index of `from` onto `to`: nil, booleans, numbers, strings, and tables of them, to a depth of
+ * 16. Of anything else its text, as tostring gives it.
+ */
+void copy_value(lua_State *from, int index, lua_State *to);
+
+#endif
