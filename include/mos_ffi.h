@@ -473,4 +473,32 @@ void *mos_ffi_object_open(const char *path, char *err, size_t errlen);
 void *mos_ffi_object_symbol(void *object, const char *name);
 void mos_ffi_object_close(void *object);
 
+/* A counter of the run: what each worker, from 0 on, has counted, in a cache line of its own. */
+struct mos_counter {
+	struct {
+		double n;
+		uint64_t pad[7];
+	} worker[64];
+};
+
+/* The counter of that name, for the whole run. NULL when memory is out or the name is too long. */
+struct mos_counter *mos_ffi_counter(const char *name);
+
+/* A table of numbers that workers share, and its operations: see control/shared.h. */
+struct shared_table;
+struct mos_shared_entry {
+	double value;
+	uint32_t len;
+	char key[255];
+};
+struct shared_table *mos_ffi_table(const char *name, size_t max);
+int mos_ffi_table_get(struct shared_table *t, const char *key, size_t len, double *value);
+int mos_ffi_table_set(struct shared_table *t, const char *key, size_t len, double value);
+int mos_ffi_table_add(struct shared_table *t, const char *key, size_t len, double by, double *value);
+int mos_ffi_table_delete(struct shared_table *t, const char *key, size_t len);
+int mos_ffi_table_swap(struct shared_table *t, const char *key, size_t len, const double *expected, const double *next);
+size_t mos_ffi_table_count(struct shared_table *t);
+struct mos_shared_entry *mos_ffi_table_entries(struct shared_table *t, size_t *n);
+void mos_ffi_table_entries_free(struct mos_shared_entry *entries);
+
 #endif /* MOS_FFI_H */

@@ -196,6 +196,43 @@ require "mos".monitor {}:on("pkt_in", "snd", function(_, _, pkt) if pkt.number =
 	end)
 end)
 
+describe("mos.shared", function()
+	it("adds up over all workers, also while they contend", function()
+		local script = kit.script [[
+local mos = require "mos"
+local seen, sizes = mos.shared.counter "seen", mos.shared.table "sizes"
+mos.monitor {}:on("pkt_in", "snd", function(_, _, pkt)
+	seen:add()
+	for i = 1, 200 do sizes:add("key" .. i % 3) end
+	assert(sizes:add("len" .. pkt.len))
+end)
+mos.at_exit(function()
+	if mos.worker < mos.workers then return end
+	local all = {}
+	for key, n in sizes:each() do all[#all + 1] = key .. "=" .. n end
+	table.sort(all)
+	print(seen:sum(), sizes:count(), table.concat(all, " "))
+end)]]
+		local _, one = kit.run { script, "-r", crowd() }
+		local _, three, err = kit.run { "-j", 3, script, "-r", crowd() }
+		assert.equal("", err)
+		assert.equal(one, three)
+		assert.matches("^%d+\t%d+\tkey0=%d+ ", one)
+	end)
+
+	it("says when a table is full, and a key is none", function()
+		local code, out, err = kit.run { kit.script [[
+local t = require "mos".shared.table("small", { max = 1 })
+print(t:add "a", t:add "b")
+print(t:swap("a", 2, 3), t:swap("a", 1, 7), t:get "a", t:get "b", t:set("a", 8))
+print(t:delete "b", t:delete "a", t:count(), t:swap("c", nil, 1))
+t:add(7)]], "-r", crowd() }
+		assert.equal(1, code)
+		assert.equal("1\tnil\tthe table is full\nfalse\ttrue\t7\tnil\t8\nfalse\ttrue\t0\ttrue\n", out)
+		assert.matches("%d+%.lua:5: table:add: the key must be a string, not a number\n", err)
+	end)
+end)
+
 -- Frames of a capture by the client's port, in order.
 local function by_connection(path)
 	local list = {}
