@@ -5,6 +5,7 @@
 #include "ctx.h"
 #include "tcp/fsm.h"
 #include "util/log.h"
+#include "util/overlap.h"
 #include "util/suggest.h"
 
 static const char *const end_reasons[MOS_ENDED_COUNT] = {
@@ -32,6 +33,8 @@ const char *mos_ffi_name(uint32_t kind, uint32_t value)
 		return value < MOS_ENDED_COUNT ? end_reasons[value] : NULL;
 	case MOS_NAME_ERROR_REASON:
 		return value < MOS_ERR_COUNT ? error_reasons[value] : NULL;
+	case MOS_NAME_OVERLAP:
+		return overlap_name(value);
 	default:
 		return NULL;
 	}

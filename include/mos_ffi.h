@@ -41,8 +41,24 @@ enum tcpstate {
 	TCP_TIME_WAIT = 10
 };
 
-/* Whose bytes count where two segments overlap: those that came first, or those that came last. */
-enum { MOS_OVERLAP_POLICY_FIRST = 0, MOS_OVERLAP_POLICY_LAST, MOS_OVERLAP_CNT };
+/*
+ * Whose bytes count where two segments overlap: those that came first, those that came last, or as an operating system
+ * has it, where that depends on how they lie to one another.
+ */
+enum {
+	MOS_OVERLAP_POLICY_FIRST = 0,
+	MOS_OVERLAP_POLICY_LAST,
+	MOS_OVERLAP_CNT, /* of these, mOS's; ours go on from here */
+	MOS_OVERLAP_POLICY_BSD = MOS_OVERLAP_CNT,
+	MOS_OVERLAP_POLICY_LINUX,     /* from 2.4 on */
+	MOS_OVERLAP_POLICY_OLD_LINUX, /* up to 2.2 */
+	MOS_OVERLAP_POLICY_WINDOWS,   /* up to 2003 */
+	MOS_OVERLAP_POLICY_VISTA,     /* Windows from Vista on */
+	MOS_OVERLAP_POLICY_SOLARIS,
+	MOS_OVERLAP_POLICY_HPUX,
+	MOS_OVERLAP_POLICY_MACOS,
+	MOS_OVERLAP_POLICIES
+};
 
 /* TCP flags as in the header (RFC 9293 3.1). */
 enum {
@@ -309,7 +325,7 @@ struct mos_call {
 };
 
 /* Kinds of names. */
-enum { MOS_NAME_STATE, MOS_NAME_END_REASON, MOS_NAME_ERROR_REASON };
+enum { MOS_NAME_STATE, MOS_NAME_END_REASON, MOS_NAME_ERROR_REASON, MOS_NAME_OVERLAP };
 
 /* The name of a value; NULL past the last one. Borrowed. */
 const char *mos_ffi_name(uint32_t kind, uint32_t value);

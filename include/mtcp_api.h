@@ -86,7 +86,7 @@ int mtcp_getsockopt(mctx_t mctx, int sock, int level, int optname, void *optval,
  *   MOS_CLIBUF, MOS_SVRBUF     receive buffer of that end in bytes, 0 switches it off. On a passive socket for
  *                              connections to come, on an active one for its connection from now on; what a smaller
  *                              buffer cannot hold goes, oldest first. An 8-byte value is taken too
- *   MOS_CLIOVERLAP, MOS_SVROVERLAP  MOS_OVERLAP_POLICY_FIRST or _LAST; passive: connections to come, active: now
+ *   MOS_CLIOVERLAP, MOS_SVROVERLAP  one of MOS_OVERLAP_POLICY_; passive: connections to come, active: now
  *   MOS_STOP_MON               active sockets only; MOS_SIDE_CLI, _SVR or _BOTH: no more events of that side for this
  *                              socket. Once all sockets of a connection have stopped a side, the runtime does no
  *                              more work for it either. Packets still pass

@@ -42,7 +42,7 @@ void delivery_new_data(struct worker *w)
 static struct stream *make_stream(struct worker *w, struct mos_conn *c, int side, uint64_t start)
 {
 	uint64_t limit = 0;
-	uint8_t policy = STREAM_FIRST;
+	uint8_t policy = MOS_OVERLAP_POLICY_FIRST;
 
 	for (uint32_t i = c->sock; i;) {
 		const struct mos_sock *s = pool_at(&w->d.socks, i);

@@ -199,7 +199,7 @@ void worker_set_buffer(struct worker *w, struct mos_conn *c, int side, uint64_t 
 	if (st)
 		stream_resize(st, &w->tcp.slab, limit);
 	else
-		track_stream_make(&w->tcp, c, side, limit, STREAM_FIRST, buffer_start(w, c, side));
+		track_stream_make(&w->tcp, c, side, limit, MOS_OVERLAP_POLICY_FIRST, buffer_start(w, c, side));
 }
 
 void worker_stop(struct worker *w, struct mos_conn *c, int side)

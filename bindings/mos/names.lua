@@ -24,7 +24,10 @@ names.sides = { [0] = "cli", "svr", "both" }
 names.other_side = { cli = "svr", svr = "cli" }
 names.side = { cli = 0, svr = 1 }
 names.side_or_both = { cli = 0, svr = 1, both = 2 }
-names.overlap = { first = C.MOS_OVERLAP_POLICY_FIRST, last = C.MOS_OVERLAP_POLICY_LAST }
+names.overlap = {}
+for policy, name in pairs(list(C.MOS_NAME_OVERLAP)) do
+	names.overlap[name] = policy
+end
 names.hook = { snd = C.MOS_HK_SND, rcv = C.MOS_HK_RCV, null = C.MOS_NULL }
 
 -- Is a flag of a byte set? The flag alone is the index.

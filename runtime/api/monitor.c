@@ -159,7 +159,7 @@ int monitor_overlap(struct worker *w, int sock, int side, int policy)
 
 	if (!p && !s)
 		return -EBADF;
-	if (!is_end(side) || policy < 0 || policy >= MOS_OVERLAP_CNT)
+	if (!is_end(side) || policy < 0 || policy >= MOS_OVERLAP_POLICIES)
 		return -EINVAL;
 	if (p) {
 		p->overlap[side] = (uint8_t)policy;

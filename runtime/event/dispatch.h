@@ -54,7 +54,7 @@ struct passive {
 	struct pkt_filter *orphan;
 	struct pkt_filter *raw_filter;
 	uint64_t buf[2];    /* receive buffer limits, bytes, per side */
-	uint8_t overlap[2]; /* enum stream_policy */
+	uint8_t overlap[2]; /* MOS_OVERLAP_POLICY_ */
 	void *uctx;
 };
 

@@ -74,6 +74,11 @@ static int64_t insert(struct ranges *r, struct slab *slab, uint32_t i, struct ra
 	return (int64_t)(run.to - run.from);
 }
 
+int ranges_put(struct ranges *r, struct slab *slab, uint64_t from, uint64_t to, uint32_t max)
+{
+	return insert(r, slab, first_above(r, from), (struct range){ from, to }, max) < 0 ? -ENOSPC : 0;
+}
+
 /*
  * Index of the first run that ends at or above from, so that runs that touch become one. Bytes arrive in order far
  * more often than not, at the end of the last run or above it: no search there.

@@ -32,6 +32,12 @@ void ranges_fini(struct ranges *r, struct slab *slab);
 int64_t ranges_add(struct ranges *r, struct slab *slab, uint64_t from, uint64_t to, uint32_t max);
 
 /*
+ * The same as a run of its own, though it may touch others; nothing of it may be in the set. Where runs touch, ranges_at
+ * and ranges_next still tell them apart. 0 or -ENOSPC.
+ */
+int ranges_put(struct ranges *r, struct slab *slab, uint64_t from, uint64_t to, uint32_t max);
+
+/*
  * Remove [from, to). Returns the number of bytes removed, or -ENOSPC when a run has to be split and the set would need
  * more than max runs, or memory; the set is then unchanged, and all of [from, to) is in it.
  */

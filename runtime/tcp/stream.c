@@ -2,6 +2,10 @@
 
 #include <errno.h>
 
+#include "mos_ffi.h"
+#include "tcp/segments.h"
+#include "util/overlap.h"
+
 enum { FIRST_SIZE = 2048 };
 
 /* No sum of an offset and a limit may wrap. */
@@ -17,7 +21,7 @@ static uint64_t greater(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-void stream_init(struct stream *s, size_t limit, enum stream_policy policy, uint64_t start)
+void stream_init(struct stream *s, size_t limit, int policy, uint64_t start)
 {
 	*s = (struct stream){
 		.base = start,
@@ -40,6 +44,7 @@ void stream_fini(struct stream *s, struct slab *slab)
 	release(s, slab);
 	ranges_fini(&s->early, slab);
 	ranges_fini(&s->holes, slab);
+	ranges_fini(&s->segs, slab);
 }
 
 /* Bytes of memory from buf on. */
@@ -158,17 +163,23 @@ static void raise_cont(struct stream *s, uint64_t to)
 	if (run && run->from <= to)
 		to = run->to;
 	ranges_trim(&s->early, to);
+	ranges_trim(&s->segs, to);
 	s->cont = to;
 	s->max = greater(s->max, to);
 }
 
-/* Bytes over bytes. Returns whether they differ. */
-static bool overlay(const struct stream *s, uint8_t *at, const uint8_t *data, size_t n)
+/* Bytes of the segment seg over bytes that are there, at [part.from, part.to). Returns whether they differ. */
+static bool overlay(const struct stream *s, struct range seg, struct range part, const uint8_t *data)
 {
+	uint8_t *at = s->buf + (part.from - s->base);
+	size_t n = part.to - part.from;
+
 	if (memcmp(at, data, n) == 0)
 		return false;
-	if (s->policy == STREAM_LAST)
+	if (s->policy == MOS_OVERLAP_POLICY_LAST)
 		memcpy(at, data, n);
+	else
+		segments_overlay(&s->segs, s->policy, seg, part, at, data);
 	return true;
 }
 
@@ -179,19 +190,19 @@ static bool overlay(const struct stream *s, uint8_t *at, const uint8_t *data, si
 static uint64_t place(const struct stream *s, uint64_t from, uint64_t to, const uint8_t *data, const struct ranges *set,
 		      bool present, bool *conflict)
 {
+	const struct range seg = { from, to };
 	const struct range *run = ranges_at(set, from);
 	uint64_t absent = 0;
 
 	while (from < to) {
 		bool inside = run && run->from <= from;
 		uint64_t stop = run ? lesser(to, inside ? run->to : run->from) : to;
-		uint8_t *at = s->buf + (from - s->base);
 		size_t n = stop - from;
 
 		if (inside == present) {
-			*conflict |= overlay(s, at, data, n);
+			*conflict |= overlay(s, seg, (struct range){ from, stop }, data);
 		} else {
-			memcpy(at, data, n);
+			memcpy(s->buf + (from - s->base), data, n);
 			absent += n;
 		}
 		data += n;
@@ -262,6 +273,8 @@ static void write_early(struct stream *s, struct slab *slab, uint64_t off, uint6
 	}
 	w->added += added;
 	s->max = greater(s->max, to);
+	if (overlap_needs_bounds(s->policy))
+		segments_add(&s->segs, slab, s->policy, (struct range){ off, to });
 }
 
 struct stream_write stream_merge(struct stream *s, struct slab *slab, uint64_t off, const void *data, size_t len,
@@ -333,6 +346,7 @@ uint64_t stream_skip(struct stream *s, struct slab *slab, uint64_t to)
 static void cut_early(struct stream *s, struct slab *slab)
 {
 	s->lost += (uint64_t)ranges_cut(&s->early, slab, s->base + s->limit, UINT64_MAX, STREAM_MAX_RUNS);
+	ranges_cut(&s->segs, slab, s->base + s->limit, UINT64_MAX, STREAM_MAX_RUNS);
 	s->max = s->early.n ? s->early.v[s->early.n - 1].to : s->cont;
 }
 

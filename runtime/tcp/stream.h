@@ -38,9 +38,7 @@
 #include "tcp/ranges.h"
 #include "util/slab.h"
 
-enum stream_policy { STREAM_FIRST, STREAM_LAST };
-
-/* Early runs at most, and gaps at most. A write that would make one more early run is dropped, counted. */
+/* Early runs at most, gaps and early segments. A write that would make one more early run is dropped, counted. */
 enum { STREAM_MAX_RUNS = 1024 };
 
 struct stream {
@@ -51,12 +49,13 @@ struct stream {
 	size_t room;    /* bytes from buf on that may be written: the lesser of limit and the memory left */
 	size_t limit;   /* bytes kept at most */
 	uint64_t lost;  /* new bytes that could not be kept; stale ones, below base, are not among them */
-	uint8_t policy; /* enum stream_policy: who wins where bytes overlap */
+	uint8_t policy; /* MOS_OVERLAP_POLICY_: who wins where bytes overlap */
 
 	uint8_t *mem;        /* what slab_get gave, NULL before the first byte; buf lies in it */
 	size_t cap;          /* bytes at mem */
 	struct ranges early; /* runs above cont */
 	struct ranges holes; /* declared gaps in [base, cont) */
+	struct ranges segs;  /* early segments, where the policy depends on them (tcp/segments.h) */
 };
 
 /* What a write did: len = added + dropped + bytes that were there before. */
@@ -68,7 +67,7 @@ struct stream_write {
 };
 
 /* An empty stream whose first byte has offset start: bytes below start are below base. Allocates nothing. */
-void stream_init(struct stream *s, size_t limit, enum stream_policy policy, uint64_t start);
+void stream_init(struct stream *s, size_t limit, int policy, uint64_t start);
 void stream_fini(struct stream *s, struct slab *slab);
 
 /*
@@ -92,8 +91,8 @@ struct stream_write stream_merge(struct stream *s, struct slab *slab, uint64_t o
  * Write len bytes at offset off. In-order bytes always fit: the oldest bytes, read or not, make room (keep tells where
  * unread bytes start, so that the oldest read ones go first; UINT64_MAX: nobody reads). Of more than limit of them at
  * once the last limit stay. Early bytes beyond base + limit are dropped.
- * Bytes that are still there, early ones too, are compared: a difference is a conflict, STREAM_LAST overwrites,
- * STREAM_FIRST keeps what came first.
+ * Bytes that are still there, early ones too, are compared: a difference is a conflict, and the policy says which bytes
+ * stay. In order, only MOS_OVERLAP_POLICY_LAST overwrites: a receiver has taken what is in order.
  */
 static inline struct stream_write stream_write(struct stream *s, struct slab *slab, uint64_t off, const void *data,
 					       size_t len, uint64_t keep)

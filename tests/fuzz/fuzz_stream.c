@@ -6,7 +6,9 @@
  * Input: policy, limit, memory, start; then operations of up to 5 bytes.
  */
 #include "fuzz.h"
+#include "mos_ffi.h"
 #include "tcp/stream.h"
+#include "util/overlap.h"
 
 enum { SPAN = 4096, OPS_MAX = 400 };
 
@@ -17,6 +19,8 @@ struct map {
 	int policy;
 	bool there[SPAN];
 	uint8_t byte[SPAN];
+	uint16_t writer[SPAN]; /* the write whose byte it is */
+	uint16_t writes;
 	uint8_t written[SPAN][32]; /* a bit for each value that was ever written there */
 };
 
@@ -37,21 +41,52 @@ static void map_advance(void)
 		map.max = map.cont;
 }
 
+/* Where what is left of the write that byte `at` is from begins and ends. */
+static uint64_t piece_from(uint64_t at)
+{
+	while (at > map.cont && map.there[at - 1] && map.writer[at - 1] == map.writer[at])
+		at--;
+	return at;
+}
+
+static uint64_t piece_to(uint64_t at)
+{
+	while (at + 1 < SPAN && map.there[at + 1] && map.writer[at + 1] == map.writer[at])
+		at++;
+	return at + 1;
+}
+
+/* In order, the receiver has what it has. */
+static bool wins(uint64_t at, uint64_t from, uint64_t to)
+{
+	if (!map.there[at])
+		return true;
+	if (at < map.cont || map.policy == MOS_OVERLAP_POLICY_LAST)
+		return map.policy == MOS_OVERLAP_POLICY_LAST;
+	return overlap_segment_wins(map.policy, from < map.cont ? map.cont : from, to, piece_from(at), piece_to(at));
+}
+
 /* The same write, byte by byte. */
 static struct stream_write map_write(uint64_t off, const uint8_t *bytes, size_t len)
 {
+	static bool won[SPAN];
 	struct stream_write w = { 0 };
 	uint64_t cont = map.cont;
 
+	for (uint64_t at = off; at < off + len; at++)
+		won[at] = wins(at, off, off + len);
+	map.writes++;
 	for (size_t i = 0; i < len; i++) {
 		uint64_t at = off + i;
 
 		w.added += !map.there[at];
 		w.conflict |= map.there[at] && map.byte[at] != bytes[i];
-		if (!map.there[at] || map.policy == STREAM_LAST)
-			map.byte[at] = bytes[i];
-		map.there[at] = true;
 		map_written(at, bytes[i]);
+		map.there[at] = true;
+		if (!won[at])
+			continue;
+		map.byte[at] = bytes[i];
+		map.writer[at] = map.writes;
 	}
 	if (len && map.max < off + len)
 		map.max = off + len;
@@ -175,10 +210,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&map, 0, sizeof(map));
 	map.start = starts[start % 5];
-	map.policy = policy % 2 ? STREAM_LAST : STREAM_FIRST;
+	map.policy = policy % MOS_OVERLAP_POLICIES;
 	map.exact = limit >= 128;
 	slab_init(&slab, map.exact || memory >= 128 ? 0 : memory * 128u);
-	stream_init(&stream, map.exact ? 4 * SPAN : limit * 16u, (enum stream_policy)map.policy, map.start);
+	stream_init(&stream, map.exact ? 4 * SPAN : limit * 16u, map.policy, map.start);
 	run(&f);
 	for (uint64_t at = 0; at < SPAN; at++)
 		check_byte(at);

@@ -120,7 +120,7 @@ end)
 ]], "0 S R 0:0(0)\n0 C R 0:0(0)"):gsub("\t", " ")))
 	end)
 
-	it("keeps the first or the last of bytes that overlap", function()
+	it("keeps the first or the last of bytes that overlap, or those that a system keeps", function()
 		local segments = [[
 			0 C S 0:0(0)
 			+.1 S S. 0:0(0) ack 1
@@ -137,6 +137,8 @@ mon:on("conn_end", "snd", function(conn, side) if side == "svr" then print(conn:
 		assert.equal("aaaaaaaa\n", seen "overlap = 'last'")
 		assert.equal("aaaaaaaa\n", seen "svroverlap = 'last'")
 		assert.equal("aaaaBBBB\n", seen "clioverlap = 'last'")
+		assert.equal("aaaaaaaa\n", seen "overlap = 'bsd'")
+		assert.equal("aaaaBBBB\n", seen "overlap = 'vista'")
 	end)
 
 	it("limits its buffers, by number or by word", function()

@@ -75,7 +75,7 @@ static inline void fake_data(struct worker *w, struct mos_conn *c, int side, uin
 	struct stream *st = track_stream(&w->tcp, c, side);
 
 	if (!st)
-		st = track_stream_make(&w->tcp, c, side, 16, STREAM_FIRST, 0);
+		st = track_stream_make(&w->tcp, c, side, 16, MOS_OVERLAP_POLICY_FIRST, 0);
 	stream_write(st, &w->tcp.slab, off, text, strlen(text), UINT64_MAX);
 }
 

@@ -481,7 +481,7 @@ static void buffer_sizes_concern_later_connections_or_this_one(void **state)
 	FAILS(set(sock, 0x1234, 1), ENOSYS);
 }
 
-static void the_overlap_policy_is_first_or_last(void **state)
+static void the_overlap_policy_is_one_of_those_there_are(void **state)
 {
 	(void)state;
 	assert_int_equal(set(passive, MOS_CLIOVERLAP, MOS_OVERLAP_POLICY_LAST), 0);
@@ -490,10 +490,11 @@ static void the_overlap_policy_is_first_or_last(void **state)
 	/* Before the first byte too. */
 	assert_int_equal(set(sock, MOS_SVROVERLAP, MOS_OVERLAP_POLICY_LAST), 0);
 	fake_data(w, c, MOS_SIDE_SVR, 0, "abc");
-	assert_int_equal(track_stream(&w->tcp, c, MOS_SIDE_SVR)->policy, STREAM_LAST);
+	assert_int_equal(track_stream(&w->tcp, c, MOS_SIDE_SVR)->policy, MOS_OVERLAP_POLICY_LAST);
 	assert_int_equal(set(sock, MOS_SVROVERLAP, MOS_OVERLAP_POLICY_FIRST), 0);
-	assert_int_equal(track_stream(&w->tcp, c, MOS_SIDE_SVR)->policy, STREAM_FIRST);
-	FAILS(set(sock, MOS_SVROVERLAP, MOS_OVERLAP_CNT), EINVAL);
+	assert_int_equal(track_stream(&w->tcp, c, MOS_SIDE_SVR)->policy, MOS_OVERLAP_POLICY_FIRST);
+	assert_int_equal(set(sock, MOS_SVROVERLAP, MOS_OVERLAP_POLICY_MACOS), 0);
+	FAILS(set(sock, MOS_SVROVERLAP, MOS_OVERLAP_POLICIES), EINVAL);
 	FAILS(set(passive, MOS_SVROVERLAP, -1), EINVAL);
 }
 
@@ -863,7 +864,7 @@ int main(void)
 		TEST(options_answer_for_their_side),
 		TEST(fragments_come_as_elements_with_an_empty_one_at_the_end),
 		TEST(buffer_sizes_concern_later_connections_or_this_one),
-		TEST(the_overlap_policy_is_first_or_last),
+		TEST(the_overlap_policy_is_one_of_those_there_are),
 		TEST(a_stopped_side_costs_nothing_once_all_sockets_have_stopped_it),
 		TEST(names_are_given_for_one_end_or_both),
 		TEST(ipv6_names_are_sockaddr_in6),

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "mos_ffi.h"
 #include "tcp/stream.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -58,7 +59,7 @@ static void assert_reads(const struct stream *s, uint64_t off, const char *text,
 		assert_null(p);
 }
 
-static void begin(struct stream *s, size_t limit, enum stream_policy policy)
+static void begin(struct stream *s, size_t limit, int policy)
 {
 	slab_init(&slab, 0);
 	stream_init(s, limit, policy, 0);
@@ -107,7 +108,7 @@ static void run_step(struct stream *s, const struct step *t)
 	assert_string_equal(text, t->kept);
 }
 
-static void run_steps(const struct step *steps, size_t n, size_t limit, enum stream_policy policy)
+static void run_steps(const struct step *steps, size_t n, size_t limit, int policy)
 {
 	struct stream s;
 
@@ -131,7 +132,7 @@ static void in_order_bytes_are_appended_and_stay_after_being_read(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 64, STREAM_FIRST);
+	RUN(steps, 64, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void early_bytes_wait_in_their_place_until_the_hole_is_filled(void **state)
@@ -145,7 +146,7 @@ static void early_bytes_wait_in_their_place_until_the_hole_is_filled(void **stat
 	};
 
 	(void)state;
-	RUN(steps, 64, STREAM_FIRST);
+	RUN(steps, 64, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void a_retransmission_with_the_same_bytes_adds_only_what_is_new(void **state)
@@ -160,7 +161,7 @@ static void a_retransmission_with_the_same_bytes_adds_only_what_is_new(void **st
 	};
 
 	(void)state;
-	RUN(steps, 64, STREAM_LAST);
+	RUN(steps, 64, MOS_OVERLAP_POLICY_LAST);
 }
 
 static void where_bytes_differ_the_first_win(void **state)
@@ -174,7 +175,7 @@ static void where_bytes_differ_the_first_win(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 64, STREAM_FIRST);
+	RUN(steps, 64, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void where_bytes_differ_the_last_win_if_so_asked(void **state)
@@ -188,7 +189,7 @@ static void where_bytes_differ_the_last_win_if_so_asked(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 64, STREAM_LAST);
+	RUN(steps, 64, MOS_OVERLAP_POLICY_LAST);
 }
 
 /* ---- the limit */
@@ -204,7 +205,7 @@ static void oldest_unread_bytes_go_for_in_order_ones_and_this_is_told_before(voi
 	};
 
 	(void)state;
-	RUN(steps, 8, STREAM_FIRST);
+	RUN(steps, 8, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void a_write_longer_than_the_limit_leaves_its_last_bytes(void **state)
@@ -216,7 +217,7 @@ static void a_write_longer_than_the_limit_leaves_its_last_bytes(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 4, STREAM_FIRST);
+	RUN(steps, 4, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void early_bytes_under_a_long_write_still_win_if_they_came_first(void **state)
@@ -227,7 +228,7 @@ static void early_bytes_under_a_long_write_still_win_if_they_came_first(void **s
 	};
 
 	(void)state;
-	RUN(steps, 4, STREAM_FIRST);
+	RUN(steps, 4, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void early_bytes_displace_read_bytes_but_never_unread_ones(void **state)
@@ -242,7 +243,7 @@ static void early_bytes_displace_read_bytes_but_never_unread_ones(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 8, STREAM_FIRST);
+	RUN(steps, 8, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void one_byte_is_a_limit_too(void **state)
@@ -257,7 +258,7 @@ static void one_byte_is_a_limit_too(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 1, STREAM_FIRST);
+	RUN(steps, 1, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void bytes_below_base_are_stale_and_not_lost(void **state)
@@ -265,7 +266,7 @@ static void bytes_below_base_are_stale_and_not_lost(void **state)
 	struct stream s;
 
 	(void)state;
-	begin(&s, 8, STREAM_FIRST);
+	begin(&s, 8, MOS_OVERLAP_POLICY_FIRST);
 	stream_write(&s, &slab, 0, "abcdefgh", 8, UNREAD);
 	stream_write(&s, &slab, 8, "ijkl", 4, READ);
 
@@ -287,7 +288,7 @@ static void a_stream_may_begin_late(void **state)
 
 	(void)state;
 	slab_init(&slab, 0);
-	stream_init(&s, 16, STREAM_FIRST, 5000000000);
+	stream_init(&s, 16, MOS_OVERLAP_POLICY_FIRST, 5000000000);
 	assert_reads(&s, 0, "", 5000000000);
 
 	struct stream_write w = stream_write(&s, &slab, 4999999999, "abc", 3, READ);
@@ -311,7 +312,7 @@ static void a_limit_beyond_all_memory_is_no_trouble(void **state)
 
 	(void)state;
 	slab_init(&slab, 0);
-	stream_init(&s, SIZE_MAX, STREAM_FIRST, 10);
+	stream_init(&s, SIZE_MAX, MOS_OVERLAP_POLICY_FIRST, 10);
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
 		run_step(&s, &steps[i]);
 	end(&s);
@@ -330,7 +331,7 @@ static void a_skipped_hole_becomes_a_gap_and_the_stream_goes_on(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 64, STREAM_FIRST);
+	RUN(steps, 64, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void a_skip_keeps_early_bytes_and_ends_with_the_run_it_meets(void **state)
@@ -346,7 +347,7 @@ static void a_skip_keeps_early_bytes_and_ends_with_the_run_it_meets(void **state
 	};
 
 	(void)state;
-	RUN(steps, 64, STREAM_FIRST);
+	RUN(steps, 64, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void late_bytes_fill_a_gap_that_is_still_in_the_window(void **state)
@@ -360,7 +361,7 @@ static void late_bytes_fill_a_gap_that_is_still_in_the_window(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 64, STREAM_FIRST);
+	RUN(steps, 64, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void readers_stop_at_gaps_and_learn_their_length(void **state)
@@ -375,7 +376,7 @@ static void readers_stop_at_gaps_and_learn_their_length(void **state)
 	char buf[8];
 
 	(void)state;
-	begin(&s, 64, STREAM_FIRST);
+	begin(&s, 64, MOS_OVERLAP_POLICY_FIRST);
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
 		run_step(&s, &steps[i]);
 	assert_reads(&s, 0, "ab", 0);
@@ -413,7 +414,7 @@ static void a_gap_of_five_gigabytes_costs_nothing(void **state)
 	char text[64];
 
 	(void)state;
-	begin(&s, 1 << 20, STREAM_FIRST);
+	begin(&s, 1 << 20, MOS_OVERLAP_POLICY_FIRST);
 	stream_write(&s, &slab, 0, "abc", 3, UNREAD);
 	stream_write(&s, &slab, 5, "fg", 2, UNREAD);
 
@@ -445,7 +446,7 @@ static void a_gap_takes_along_only_what_the_window_cannot_hold(void **state)
 	};
 
 	(void)state;
-	RUN(steps, 8, STREAM_FIRST);
+	RUN(steps, 8, MOS_OVERLAP_POLICY_FIRST);
 }
 
 /* ---- another limit */
@@ -468,7 +469,7 @@ static void a_smaller_limit_takes_the_oldest_first_and_then_what_is_too_early(vo
 	};
 
 	(void)state;
-	RUN(steps, 16, STREAM_FIRST);
+	RUN(steps, 16, MOS_OVERLAP_POLICY_FIRST);
 }
 
 static void a_smaller_limit_gives_memory_back(void **state)
@@ -477,7 +478,7 @@ static void a_smaller_limit_gives_memory_back(void **state)
 	static char data[65536];
 
 	(void)state;
-	begin(&s, 65536, STREAM_FIRST);
+	begin(&s, 65536, MOS_OVERLAP_POLICY_FIRST);
 	stream_write(&s, &slab, 0, data, sizeof(data), UNREAD);
 	assert_int_equal(slab.used, 65536);
 	stream_resize(&s, &slab, 4096);
@@ -498,14 +499,14 @@ static void memory_is_taken_at_the_first_byte_and_doubles_up_to_the_limit(void *
 	struct stream s;
 
 	(void)state;
-	begin(&s, 8192, STREAM_FIRST);
+	begin(&s, 8192, MOS_OVERLAP_POLICY_FIRST);
 	assert_int_equal(slab.used, 0);
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		stream_write(&s, &slab, s.cont, data, steps[i].len, READ);
 		assert_int_equal(slab.used, steps[i].used);
 	}
 	end(&s);
-	begin(&s, 8192, STREAM_FIRST);
+	begin(&s, 8192, MOS_OVERLAP_POLICY_FIRST);
 	stream_write(&s, &slab, 5000, data, 1, UNREAD);
 	assert_int_equal(slab.used, 8192 + 64);
 	end(&s);
@@ -518,7 +519,7 @@ static uint64_t bytes_moved(size_t limit, uint64_t lag)
 	struct stream s;
 	uint64_t moved = 0;
 
-	begin(&s, limit, STREAM_FIRST);
+	begin(&s, limit, MOS_OVERLAP_POLICY_FIRST);
 	while (s.cont < 1 << 20) {
 		uint64_t keep = s.cont > lag ? s.cont - lag : 0, old_cont = s.cont;
 		uint8_t *last = s.cont ? s.buf + (s.cont - 1 - s.base) : NULL;
@@ -551,7 +552,7 @@ static void in_order_bytes_without_memory_become_a_gap(void **state)
 
 	(void)state;
 	slab_init(&slab, 1000);
-	stream_init(&s, 8192, STREAM_FIRST, 0);
+	stream_init(&s, 8192, MOS_OVERLAP_POLICY_FIRST, 0);
 
 	struct stream_write w = stream_write(&s, &slab, 0, data, 100, UNREAD);
 
@@ -586,7 +587,7 @@ static void early_bytes_without_memory_are_dropped(void **state)
 
 	(void)state;
 	slab_init(&slab, 2048);
-	stream_init(&s, 8192, STREAM_FIRST, 0);
+	stream_init(&s, 8192, MOS_OVERLAP_POLICY_FIRST, 0);
 	stream_write(&s, &slab, 0, "abc", 3, UNREAD);
 
 	struct stream_write w = stream_write(&s, &slab, 5000, "x", 1, UNREAD);
@@ -605,7 +606,7 @@ static void a_gap_that_cannot_be_remembered_takes_what_is_below_it(void **state)
 
 	(void)state;
 	slab_init(&slab, 2048);
-	stream_init(&s, 8192, STREAM_FIRST, 0);
+	stream_init(&s, 8192, MOS_OVERLAP_POLICY_FIRST, 0);
 	stream_write(&s, &slab, 0, "abc", 3, UNREAD);
 	assert_int_equal(stream_skip(&s, &slab, 5), 2);
 	assert_int_equal(s.base, 5);
@@ -621,7 +622,7 @@ static void the_number_of_early_runs_and_of_gaps_is_bounded(void **state)
 	struct stream_write w;
 
 	(void)state;
-	begin(&s, 65536, STREAM_FIRST);
+	begin(&s, 65536, MOS_OVERLAP_POLICY_FIRST);
 	for (uint64_t i = 0; i < STREAM_MAX_RUNS; i++)
 		stream_write(&s, &slab, 2 * i + 1, "x", 1, UNREAD);
 	assert_int_equal(stream_runs(&s, NULL, 0), STREAM_MAX_RUNS);
@@ -963,7 +964,7 @@ static unsigned random_life(uint64_t limit, uint64_t longest, size_t memory)
 	model.lost = 0;
 	model.last_wins = chance(2);
 	slab_init(&slab, 0);
-	stream_init(&s, limit, model.last_wins ? STREAM_LAST : STREAM_FIRST, model.start);
+	stream_init(&s, limit, model.last_wins ? MOS_OVERLAP_POLICY_LAST : MOS_OVERLAP_POLICY_FIRST, model.start);
 	for (; ops < 2000 && model.cont - model.start < SPAN / 2; ops++) {
 		if (memory)
 			slab.limit = slab.used + rng(memory) + 1;
