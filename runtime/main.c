@@ -13,6 +13,7 @@
 #include "crew.h"
 #include "lua_vm.h"
 #include "options.h"
+#include "pkt/decode.h"
 #include "util/log.h"
 
 #ifndef MOS_VERSION
@@ -277,6 +278,7 @@ int main(int argc, char **argv)
 		printf("mos-run %s\n", MOS_VERSION);
 	} else {
 		log_set_level((enum log_level)(LOG_INFO + o.verbosity));
+		packet_decap_off(o.no_decap);
 		rc = run_all(&o);
 	}
 	options_fini(&o);

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "crew.h"
+#include "pkt/decode.h"
+#include "util/overlap.h"
 #include "util/suggest.h"
 
 enum {
@@ -15,6 +17,8 @@ enum {
 	OPT_MAX_CONNS,
 	OPT_BUFFER_MEMORY,
 	OPT_LINGER,
+	OPT_NO_DECAP,
+	OPT_FRAG_OVERLAP,
 	OPT_ON_ERROR,
 	OPT_CHECK,
 	OPT_EVENTS,
@@ -32,6 +36,8 @@ enum {
 	X("workers", 'j', required_argument, "NUMBER")                   \
 	X("midstream", OPT_MIDSTREAM, no_argument, "")                   \
 	X("verify-checksums", OPT_VERIFY_CHECKSUMS, no_argument, "")     \
+	X("no-decap", OPT_NO_DECAP, required_argument, "KIND")           \
+	X("frag-overlap", OPT_FRAG_OVERLAP, required_argument, "POLICY") \
 	X("max-conns", OPT_MAX_CONNS, required_argument, "NUMBER")       \
 	X("buffer-memory", OPT_BUFFER_MEMORY, required_argument, "SIZE") \
 	X("linger", OPT_LINGER, required_argument, "SECONDS")            \
@@ -244,6 +250,44 @@ static int set_on_error(struct options *o, const char *value, const struct reaso
 	return usage(why, "--on-error takes pass, drop or stop, not '%s'", value);
 }
 
+/* value is none of the n names that the option takes, which name gives. */
+static int unknown_name(const struct reason *why, const char *option, const char *value, const char *(*name)(unsigned),
+			unsigned n)
+{
+	const char *names[32], *near;
+	char list[256] = "";
+
+	for (unsigned i = 0; i < n; i++) {
+		names[i] = name(i);
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "", names[i]);
+	}
+	near = suggest_nearest(value, names, n);
+	if (near)
+		return usage(why, "unknown %s '%s'; did you mean '%s'?", option, value, near);
+	return usage(why, "unknown %s '%s'; there are %s", option, value, list);
+}
+
+static int set_frag_overlap(struct options *o, const char *value, const struct reason *why)
+{
+	int policy = overlap_find(value);
+
+	if (policy < 0)
+		return unknown_name(why, "--frag-overlap", value, overlap_name, MOS_OVERLAP_POLICIES);
+	o->set.defrag.overlap = policy;
+	return 0;
+}
+
+static int set_no_decap(struct options *o, const char *value, const struct reason *why)
+{
+	for (unsigned i = 0; i < DECAP_KINDS; i++) {
+		if (!strcmp(value, decap_name(i))) {
+			o->no_decap |= 1u << i;
+			return 0;
+		}
+	}
+	return unknown_name(why, "--no-decap", value, decap_name, DECAP_KINDS);
+}
+
 static int set_events(struct options *o, const char *format, const struct reason *why)
 {
 	if (format && strcmp(format, "markdown") != 0)
@@ -326,6 +370,10 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 		return set_buffer_memory(o, value, why);
 	case OPT_LINGER:
 		return set_linger(o, value, why);
+	case OPT_NO_DECAP:
+		return set_no_decap(o, value, why);
+	case OPT_FRAG_OVERLAP:
+		return set_frag_overlap(o, value, why);
 	case OPT_ON_ERROR:
 		return set_on_error(o, value, why);
 	case OPT_EVENTS:
@@ -414,6 +462,7 @@ void options_help(FILE *f)
 		   "  -f, --filter FILTER       only packets that this pcap filter matches\n"
 		   "  -w, --write FILE          write packets that were not dropped to this capture\n"
 		   "      --midstream           track connections whose SYN is missing, too\n"
+		   "      --no-decap KIND  --frag-overlap POLICY    see mos-run(1)\n"
 		   "      --verify-checksums    raise the error event for a wrong checksum\n");
 	fprintf(f,
 		"Limits\n"

@@ -24,15 +24,15 @@
 	X(sent, "made by handlers")                          \
 	X(written, "written")
 
-#define STATS_FRAGMENTS(X)                                                          \
-	X(fragments, "IP fragments")                                                \
-	X(fragments_reassembled, "datagrams put together from them")                \
-	X(fragments_duplicate, "exact copies")                                      \
-	X(fragments_overlap, "overlaps: IPv4 keeps the first, IPv6 drops them all") \
-	X(fragments_timeout, "datagrams given up: a part did not come in time")     \
-	X(fragments_limit, "datagrams given up to make room")                       \
-	X(fragments_bad, "empty, too long, of odd length, or with another end")     \
-	X(fragments_cut, "not captured whole")                                      \
+#define STATS_FRAGMENTS(X)                                                        \
+	X(fragments, "IP fragments")                                              \
+	X(fragments_reassembled, "datagrams put together from them")              \
+	X(fragments_duplicate, "exact copies")                                    \
+	X(fragments_overlap, "overlaps: IPv4 as --frag-overlap says, IPv6 drops") \
+	X(fragments_timeout, "datagrams given up: a part did not come in time")   \
+	X(fragments_limit, "datagrams given up to make room")                     \
+	X(fragments_bad, "empty, too long, of odd length, or with another end")   \
+	X(fragments_cut, "not captured whole")                                    \
 	X(fragments_other, "of another protocol than TCP")
 
 #define STATS_CONNECTIONS(X)                                      \

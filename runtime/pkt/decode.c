@@ -98,6 +98,30 @@ static inline uint32_t frame_len(const struct mos_packet *p)
 	return p->len > p->caplen ? p->len : p->caplen;
 }
 
+static uint32_t decaps_off;
+
+void packet_decap_off(uint32_t kinds)
+{
+	decaps_off = kinds;
+}
+
+bool decap_is_on(enum decap_kind kind)
+{
+	return !(decaps_off >> kind & 1);
+}
+
+const char *decap_name(unsigned kind)
+{
+	static const char *const names[DECAP_KINDS] = {
+		[DECAP_VLAN] = "vlan",     [DECAP_MPLS] = "mpls",   [DECAP_PPPOE] = "pppoe",   [DECAP_PBB] = "pbb",
+		[DECAP_VNTAG] = "vntag",   [DECAP_IPIP] = "ipip",   [DECAP_AH] = "ah",         [DECAP_GRE] = "gre",
+		[DECAP_ERSPAN] = "erspan", [DECAP_VXLAN] = "vxlan", [DECAP_GENEVE] = "geneve", [DECAP_GTP] = "gtp",
+		[DECAP_TEREDO] = "teredo",
+	};
+
+	return kind < DECAP_KINDS ? names[kind] : NULL;
+}
+
 /* What an IP packet carries is not a packet after all, or none that is decoded. */
 static enum mos_decode outer_restore(struct cursor *c)
 {

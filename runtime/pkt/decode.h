@@ -39,6 +39,33 @@ enum mos_decode packet_decode(struct mos_packet *p);
 /* The same without the shortcut for plain frames (decode_plain.h). */
 enum mos_decode packet_walk(struct mos_packet *p);
 
+/* What a packet may be wrapped in, by the bit of packet_decap_off. */
+enum decap_kind {
+	DECAP_VLAN, /* and QinQ */
+	DECAP_MPLS,
+	DECAP_PPPOE,
+	DECAP_PBB,
+	DECAP_VNTAG,
+	DECAP_IPIP, /* IP in IP, 6in4 and the like */
+	DECAP_AH,
+	DECAP_GRE, /* and PPTP, NVGRE */
+	DECAP_ERSPAN,
+	DECAP_VXLAN,
+	DECAP_GENEVE,
+	DECAP_GTP,
+	DECAP_TEREDO,
+	DECAP_KINDS
+};
+
+/* "gre"; NULL where there is none. */
+const char *decap_name(unsigned kind);
+
+/*
+ * Leave these kinds wrapped (a bit for each): the packet around is then the result, MOS_DECODED_IP, or MOS_DECODED_OTHER
+ * where there is none. For the process, before the first packet is decoded.
+ */
+void packet_decap_off(uint32_t kinds);
+
 /* True if packet_decode knows this link type. */
 bool packet_link_known(int link);
 

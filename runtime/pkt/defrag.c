@@ -6,6 +6,7 @@
 #include "pkt/bytes.h"
 #include "pkt/edit.h"
 #include "pkt/layer.h"
+#include "util/overlap.h"
 
 enum {
 	LINK_RAW = 12,
@@ -27,7 +28,7 @@ enum {
 struct page {
 	uint8_t data[PAGE_BYTES];
 	uint64_t filled[PAGE_UNITS / 64];
-	uint64_t starts[PAGE_UNITS / 64]; /* a fragment began here */
+	uint64_t starts[PAGE_UNITS / 64]; /* what is left of a fragment begins here */
 };
 
 struct frag_key {
@@ -270,9 +271,11 @@ static bool bit(const uint64_t *set, uint32_t i)
 	return set[i / 64] >> i % 64 & 1;
 }
 
-static void bit_set(uint64_t *set, uint32_t i)
+static void bit_put(uint64_t *set, uint32_t i, bool on)
 {
-	set[i / 64] |= 1ull << i % 64;
+	uint64_t bit = 1ull << i % 64;
+
+	set[i / 64] = on ? set[i / 64] | bit : set[i / 64] & ~bit;
 }
 
 static bool is_filled(const struct datagram *g, uint32_t unit)
@@ -334,21 +337,70 @@ static bool pages_get(struct defrag *d, struct datagram *g, const struct piece *
 	return true;
 }
 
-/* Units that are there already keep their bytes. */
-static void fill(struct datagram *g, const struct piece *f)
+/* Where what is left of the fragment that the unit is from begins. */
+static uint32_t part_begin(const struct datagram *g, uint32_t unit)
 {
-	for (uint32_t done = 0; done < f->len; done += UNIT) {
-		uint32_t unit = (f->off + done) / UNIT;
-		struct page *p = g->page[unit / PAGE_UNITS];
+	for (;;) {
+		uint32_t in = unit % PAGE_UNITS;
+		uint64_t below = g->page[unit / PAGE_UNITS]->starts[in / 64] << (63 - in % 64);
 
-		if (is_filled(g, unit))
-			continue;
-		memcpy(unit_at(g, unit), f->data + done, unit_len(f, done));
-		bit_set(p->filled, unit % PAGE_UNITS);
-		if (!done)
-			bit_set(p->starts, unit % PAGE_UNITS);
-		g->units++;
+		if (below)
+			return unit - (uint32_t)__builtin_clzll(below);
+		unit -= unit % 64 + 1;
 	}
+}
+
+/* One past its last unit. */
+static uint32_t part_end(const struct datagram *g, uint32_t unit)
+{
+	for (unit++; unit < PAGES * PAGE_UNITS; unit = (unit / 64 + 1) * 64) {
+		const struct page *p = g->page[unit / PAGE_UNITS];
+		uint32_t in = unit % PAGE_UNITS;
+
+		if (!p)
+			return unit;
+		uint64_t ends = (p->starts[in / 64] | ~p->filled[in / 64]) >> in % 64;
+
+		if (ends)
+			return unit + (uint32_t)__builtin_ctzll(ends);
+	}
+	return unit;
+}
+
+/* Put the fragment's units [from, to) into their places, as one part with what stands before them or as a new one. */
+static void put_units(struct datagram *g, const struct piece *f, uint32_t from, uint32_t to, bool begins)
+{
+	for (uint32_t unit = from; unit < to; unit++) {
+		struct page *p = g->page[unit / PAGE_UNITS];
+		uint32_t done = unit * UNIT - f->off;
+
+		memcpy(unit_at(g, unit), f->data + done, unit_len(f, done));
+		g->units += !is_filled(g, unit);
+		bit_put(p->filled, unit % PAGE_UNITS, true);
+		bit_put(p->starts, unit % PAGE_UNITS, begins && unit == from);
+	}
+}
+
+/* Where it overlaps what is left of others, the policy says who wins. */
+static void fill(struct datagram *g, const struct piece *f, int policy)
+{
+	uint32_t first = f->off / UNIT, past = (f->off + f->len + UNIT - 1) / UNIT;
+	bool goes_on = false; /* the unit before is the fragment's */
+
+	for (uint32_t unit = first, to; unit < past; unit = to) {
+		bool there = is_filled(g, unit);
+		uint32_t end = there ? part_end(g, unit) : unit + 1;
+
+		to = end < past ? end : past;
+		if (there && !overlap_fragment_wins(policy, first, past, part_begin(g, unit), end)) {
+			goes_on = false;
+			continue;
+		}
+		put_units(g, f, unit, to, !goes_on);
+		goes_on = true;
+	}
+	if (goes_on && is_filled(g, past))
+		bit_put(g->page[past / PAGE_UNITS]->starts, past % PAGE_UNITS, true);
 }
 
 static bool header_keep(struct defrag *d, struct datagram *g, const struct piece *f)
@@ -451,7 +503,7 @@ static bool datagram_add(struct defrag *d, struct datagram *g, const struct piec
 		datagram_free(d, g);
 		return false;
 	}
-	fill(g, f);
+	fill(g, f, d->limits.overlap);
 	if (f->off + f->len > g->end)
 		g->end = f->off + f->len;
 	g->last_seen |= !f->more;

@@ -2,8 +2,8 @@
  * Putting IP fragments together again (RFC 791 3.2, RFC 8200 4.5), within limits of number, bytes and age.
  *
  * What a receiver would not put together is not put together here: fragments that are empty, reach beyond 65535 bytes,
- * have an odd length or move the datagram's end are refused. Where fragments overlap, IPv4 keeps the bytes that came
- * first; an IPv6 datagram is dropped with whatever still comes of it (RFC 5722). An exact copy of a fragment is no
+ * have an odd length or move the datagram's end are refused. Where IPv4 fragments overlap, the policy says whose bytes
+ * stay; an IPv6 datagram is dropped with whatever still comes of it (RFC 5722). An exact copy of a fragment is no
  * overlap. IPv4 fragments of another protocol than TCP are not collected; with IPv6 only the first fragment tells.
  */
 #ifndef MOS_PKT_DEFRAG_H
@@ -24,6 +24,7 @@ struct defrag_limits {
 	size_t bytes;       /* of memory, in all of them; a datagram needs up to 140 KiB */
 	uint64_t age4_ns;   /* from a datagram's first fragment to its last */
 	uint64_t age6_ns;
+	int overlap; /* whose bytes count where IPv4 fragments overlap: MOS_OVERLAP_POLICY_ */
 };
 
 /* Datagrams of one family, in the order in which they were begun. */

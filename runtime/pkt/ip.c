@@ -153,11 +153,16 @@ static void ip6_hop_by_hop(struct cursor *c, const uint8_t *h, uint32_t len)
 		ip_set_length(c, 40 + (uint64_t)jumbo);
 }
 
+static bool ip6_is_passed(uint8_t proto)
+{
+	return ip6_is_extension(proto) && (proto != PROTO_AH || decap_is_on(DECAP_AH));
+}
+
 static enum layer ip6_extensions(struct cursor *c, uint8_t proto)
 {
 	bool fragment = false;
 
-	for (unsigned n = 0; !fragment && ip6_is_extension(proto); n++) {
+	for (unsigned n = 0; !fragment && ip6_is_passed(proto); n++) {
 		const uint8_t *h = cursor_at(c);
 
 		/* RFC 8200 4: hop-by-hop options stand right behind the IPv6 header or nowhere. */
@@ -214,7 +219,7 @@ enum layer ah_decode(struct cursor *c)
 	const uint8_t *h = cursor_at(c);
 	uint32_t len = ip6_extension_len(PROTO_AH, h);
 
-	if (!cursor_descend(c))
+	if (!decap_is_on(DECAP_AH) || !cursor_descend(c))
 		return layer_stop(c, MOS_DECODED_IP);
 	if (len < 12 || c->claim - c->off < len)
 		return layer_stop(c, MOS_DECODE_BAD_IP_LEN);

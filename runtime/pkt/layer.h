@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "mos_ffi.h"
+#include "pkt/decode.h"
 
 enum layer {
 	LAYER_NONE, /* the walk is over: cursor.result is set */
@@ -89,6 +90,9 @@ static inline bool cursor_descend(struct cursor *c)
 {
 	return ++c->depth <= DEPTH_MAX;
 }
+
+/* May what this kind wraps be looked at? */
+bool decap_is_on(enum decap_kind kind);
 
 /* A header says that len bytes follow it. What lies behind them is padding; if there are fewer, it is not believed. */
 static inline void cursor_shorten(struct cursor *c, uint32_t len)

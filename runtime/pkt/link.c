@@ -95,7 +95,7 @@ enum layer ethernet_decode(struct cursor *c)
 
 enum layer vlan_decode(struct cursor *c)
 {
-	if (++c->tags > VLAN_MAX)
+	if (++c->tags > VLAN_MAX || !decap_is_on(DECAP_VLAN))
 		return layer_stop(c, MOS_DECODED_OTHER);
 	if (cursor_room(c) < 4)
 		return layer_stop(c, MOS_DECODE_CUT_VLAN);

@@ -69,7 +69,7 @@ enum layer mpls_decode(struct cursor *c)
 {
 	bool bottom = false;
 
-	if (!cursor_descend(c))
+	if (!decap_is_on(DECAP_MPLS) || !cursor_descend(c))
 		return layer_stop(c, MOS_DECODED_OTHER);
 	for (unsigned n = 0; !bottom; n++) {
 		if (n == LABELS_MAX)
@@ -85,7 +85,7 @@ enum layer mpls_decode(struct cursor *c)
 /* RFC 2516 4: version and type 1, code 0 in the session stage. */
 enum layer pppoe_decode(struct cursor *c)
 {
-	if (!cursor_descend(c))
+	if (!decap_is_on(DECAP_PPPOE) || !cursor_descend(c))
 		return layer_stop(c, MOS_DECODED_OTHER);
 	if (cursor_room(c) < 6)
 		return layer_stop(c, MOS_DECODE_CUT_LINK);
@@ -102,7 +102,7 @@ enum layer pppoe_decode(struct cursor *c)
 /* IEEE 802.1Q 9.7: behind the backbone's addresses a service tag of 4 bytes, then the customer's frame. */
 enum layer pbb_decode(struct cursor *c)
 {
-	if (!cursor_descend(c))
+	if (!decap_is_on(DECAP_PBB) || !cursor_descend(c))
 		return layer_stop(c, MOS_DECODED_OTHER);
 	if (cursor_room(c) < 4)
 		return layer_stop(c, MOS_DECODE_CUT_LINK);
@@ -113,7 +113,7 @@ enum layer pbb_decode(struct cursor *c)
 /* Cisco's VN-Tag: 4 bytes, then an Ethernet type. */
 enum layer vntag_decode(struct cursor *c)
 {
-	if (!cursor_descend(c))
+	if (!decap_is_on(DECAP_VNTAG) || !cursor_descend(c))
 		return layer_stop(c, MOS_DECODED_OTHER);
 	if (cursor_room(c) < 6)
 		return layer_stop(c, MOS_DECODE_CUT_VLAN);

@@ -10,9 +10,9 @@ static enum layer carried_layer(uint8_t proto)
 {
 	switch (proto) {
 	case PROTO_IP4:
-		return LAYER_IP4;
+		return decap_is_on(DECAP_IPIP) ? LAYER_IP4 : LAYER_NONE;
 	case PROTO_IP6:
-		return LAYER_IP6;
+		return decap_is_on(DECAP_IPIP) ? LAYER_IP6 : LAYER_NONE;
 	case PROTO_GRE:
 		return LAYER_GRE;
 	case PROTO_UDP:
@@ -89,6 +89,10 @@ enum layer gre_decode(struct cursor *c)
 	if (!tunnel_skip(c, len))
 		return LAYER_NONE;
 	if (c->off == c->end) /* an acknowledgement or a keepalive */
+		return layer_stop(c, MOS_DECODED_OTHER);
+	bool erspan = type == 0x88be || type == 0x22eb;
+
+	if (!decap_is_on(erspan ? DECAP_ERSPAN : DECAP_GRE))
 		return layer_stop(c, MOS_DECODED_OTHER);
 	switch (type) {
 	case 0x88be:
@@ -196,23 +200,25 @@ static enum layer teredo_decode(struct cursor *c)
 
 typedef enum layer (*tunnel_decoder)(struct cursor *);
 
+static const struct udp_tunnel {
+	uint16_t port;
+	enum decap_kind kind;
+	tunnel_decoder decode;
+} udp_tunnels[] = {
+	{ 2152, DECAP_GTP, gtp_decode },
+	{ 3544, DECAP_TEREDO, teredo_decode },
+	{ 4789, DECAP_VXLAN, vxlan_decode },
+	{ 8472, DECAP_VXLAN, vxlan_decode }, /* Linux, before there was a number */
+	{ 4790, DECAP_VXLAN, vxlan_gpe_decode },
+	{ 6081, DECAP_GENEVE, geneve_decode },
+};
+
 static tunnel_decoder udp_tunnel(uint16_t port)
 {
-	switch (port) {
-	case 2152:
-		return gtp_decode;
-	case 3544:
-		return teredo_decode;
-	case 4789:
-	case 8472: /* Linux, before there was a number */
-		return vxlan_decode;
-	case 4790:
-		return vxlan_gpe_decode;
-	case 6081:
-		return geneve_decode;
-	default:
-		return NULL;
-	}
+	for (unsigned i = 0; i < sizeof(udp_tunnels) / sizeof(udp_tunnels[0]); i++)
+		if (udp_tunnels[i].port == port)
+			return decap_is_on(udp_tunnels[i].kind) ? udp_tunnels[i].decode : NULL;
+	return NULL;
 }
 
 enum layer udp_decode(struct cursor *c)

@@ -2,12 +2,13 @@
  * IP fragments of a few datagrams, both versions, in any order, against a plain map of bytes: a datagram is complete when
  * the map says so, and then holds the map's bytes.
  *
- * Input: limits; then fragments of 5 bytes: which datagram and flags, offset, length, content, time.
+ * Input: limits, policy; then fragments of 3 bytes and more: which datagram and flags, offset, length, content.
  */
 #include "fuzz.h"
 #include "pkt/bytes.h"
 #include "pkt/decode.h"
 #include "pkt/defrag.h"
+#include "util/overlap.h"
 
 enum { DATAGRAMS = 4, UNITS = 512, FRAGMENTS_MAX = 300, MORE = 8, IP6 = 4, CUT = 16, ODD = 32 };
 
@@ -15,7 +16,9 @@ struct copy {
 	bool open, dead, last_seen;
 	uint32_t end;
 	uint8_t byte[UNITS * 8];
-	bool there[UNITS], begins[UNITS];
+	bool there[UNITS];
+	uint16_t part[UNITS]; /* the fragment that the unit is from */
+	uint16_t fragments;
 };
 
 struct fragment {
@@ -26,6 +29,7 @@ struct fragment {
 };
 
 static struct copy copies[2][DATAGRAMS];
+static int policy;
 static uint8_t frame[4096];
 
 static uint8_t byte_at(const struct fragment *f, uint32_t off)
@@ -88,15 +92,26 @@ static struct fragment fragment_next(struct feed *feed)
 	return f;
 }
 
+static uint32_t part_begin(const struct copy *c, uint32_t unit)
+{
+	while (unit && c->there[unit - 1] && c->part[unit - 1] == c->part[unit])
+		unit--;
+	return unit;
+}
+
+static uint32_t part_end(const struct copy *c, uint32_t unit)
+{
+	while (unit + 1 < UNITS && c->there[unit + 1] && c->part[unit + 1] == c->part[unit])
+		unit++;
+	return unit + 1;
+}
+
 static bool is_copy(const struct copy *c, const struct fragment *f)
 {
 	uint32_t first = f->off / 8, past = (f->off + f->len + 7) / 8;
 
-	if (c->there[past] && !c->begins[past])
+	if (!c->there[first] || part_begin(c, first) != first || part_end(c, first) != past)
 		return false;
-	for (uint32_t u = first; u < past; u++)
-		if (!c->there[u] || c->begins[u] != (u == first))
-			return false;
 	for (uint32_t i = 0; i < f->len; i++)
 		if (c->byte[f->off + i] != byte_at(f, f->off + i))
 			return false;
@@ -120,15 +135,26 @@ static bool overlaps(const struct copy *c, const struct fragment *f)
 	return false;
 }
 
+static bool wins(const struct copy *c, uint32_t unit, uint32_t first, uint32_t past)
+{
+	if (!c->there[unit])
+		return true;
+	return overlap_fragment_wins(policy, first, past, part_begin(c, unit), part_end(c, unit));
+}
+
 static void put(struct copy *c, const struct fragment *f)
 {
-	uint32_t first = f->off / 8, end = f->off + f->len;
+	uint32_t first = f->off / 8, end = f->off + f->len, past = (end + 7) / 8;
+	bool won[UNITS];
 
-	for (uint32_t u = first; u < (end + 7) / 8; u++) {
-		if (c->there[u])
+	for (uint32_t u = first; u < past; u++)
+		won[u] = wins(c, u, first, past);
+	c->fragments++;
+	for (uint32_t u = first; u < past; u++) {
+		if (!won[u])
 			continue;
 		c->there[u] = true;
-		c->begins[u] = u == first;
+		c->part[u] = c->fragments;
 		for (uint32_t i = u * 8; i < u * 8 + 8 && i < end; i++)
 			c->byte[i] = byte_at(f, i);
 	}
@@ -196,6 +222,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const uint64_t seed[4] = { 1, 2, 3, 4 };
 	struct feed feed = { data, size };
 	uint8_t limits = feed_u8(&feed);
+
+	policy = feed_u8(&feed) % MOS_OVERLAP_POLICIES;
 	bool exact = limits < 128;
 	struct defrag_limits l;
 	struct stats stats = { 0 };
@@ -203,6 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t now_ns = 1000000000;
 
 	defrag_limits_default(&l);
+	l.overlap = policy;
 	if (!exact) {
 		l.datagrams = 1 + limits % 4;
 		l.bytes = 2000u * (limits % 32);

@@ -150,20 +150,24 @@ local function conversations()
 end
 
 local function fragments()
-	return {
-		hex "00 0800ff 002040",
-		hex "00 080040 080840 001040",
-		hex "00 0c0040 041040 0c0820",
-		hex "90 080040 480440aa 001020",
-	}
+	local list = {}
+	for policy = 0, 9 do
+		for _, text in ipairs {
+			"00 %02x 0800ff 002040", "00 %02x 080040 080840 001040", "00 %02x 0c0040 041040 0c0820",
+			"90 %02x 080040 480440aa 001020", "00 %02x 080040 481020aa 482020ab 480c20ac 481c20ad 003020",
+		} do
+			list[#list + 1] = hex(text:format(policy))
+		end
+	end
+	return list
 end
 
 local function streams()
 	local list = {}
-	for policy = 0, 1 do
+	for policy = 0, 9 do
 		for _, limit in ipairs { 20, 200 } do
 			list[#list + 1] = string.char(policy, limit, 200, 1) .. hex "00 00 0000 80" .. hex "00 01 0400 80"
-				.. hex "00 02 0000 20" .. hex "d0 40" .. hex "e0 20" .. hex "00 81 11 ff00 80"
+				.. hex "00 02 0000 20" .. hex "00 81 22 0800 80" .. hex "d0 40" .. hex "e0 20" .. hex "00 81 11 ff00 80"
 		end
 	end
 	return list

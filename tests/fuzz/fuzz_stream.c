@@ -10,7 +10,7 @@
 #include "tcp/stream.h"
 #include "util/overlap.h"
 
-enum { SPAN = 4096, OPS_MAX = 400 };
+enum { SPAN = 1024, OPS_MAX = 200 };
 
 struct map {
 	uint64_t start, cont, max;
@@ -100,7 +100,7 @@ static void do_write(struct feed *f)
 	uint8_t bytes[1024], kind = feed_u8(f), salt = kind & 0x80 ? feed_u8(f) : 0;
 	int16_t delta = (int16_t)feed_u16(f);
 	uint64_t off = kind & 1 ? map.cont + (uint64_t)(delta / 64) : map.cont;
-	size_t len = kind & 2 ? feed_u8(f) * 4u : feed_u8(f) / 8u;
+	size_t len = kind & 2 ? feed_u8(f) : feed_u8(f) / 8u;
 
 	if (off >= SPAN)
 		off = (uint64_t)(uint16_t)delta % SPAN;

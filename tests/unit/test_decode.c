@@ -1067,6 +1067,68 @@ static void decoding_leaves_nothing_of_the_packet_before(void **state)
 	}
 }
 
+/* A kind, a way of it to carry TCP, and what is left when it is off. */
+static const struct {
+	enum decap_kind kind;
+	const char *row;
+	enum mos_decode left;
+} decaps[] = {
+	{ DECAP_VLAN, "802.1Q", MOS_DECODED_OTHER },
+	{ DECAP_VLAN, "QinQ of old", MOS_DECODED_OTHER },
+	{ DECAP_MPLS, "MPLS, two labels", MOS_DECODED_OTHER },
+	{ DECAP_MPLS, "MPLS in PPP", MOS_DECODED_OTHER },
+	{ DECAP_MPLS, "MPLS in GRE", MOS_DECODED_IP },
+	{ DECAP_PPPOE, "PPPoE", MOS_DECODED_OTHER },
+	{ DECAP_PBB, "provider backbone bridging", MOS_DECODED_OTHER },
+	{ DECAP_VNTAG, "VN-Tag", MOS_DECODED_OTHER },
+	{ DECAP_IPIP, "IPv4 in IPv4", MOS_DECODED_IP },
+	{ DECAP_IPIP, "IPv6 in IPv4", MOS_DECODED_IP },
+	{ DECAP_AH, "authentication header of IPv4", MOS_DECODED_IP },
+	{ DECAP_AH, "authentication header", MOS_DECODED_IP },
+	{ DECAP_GRE, "GRE", MOS_DECODED_IP },
+	{ DECAP_GRE, "NVGRE", MOS_DECODED_IP },
+	{ DECAP_GRE, "PPTP", MOS_DECODED_IP },
+	{ DECAP_ERSPAN, "ERSPAN I", MOS_DECODED_IP },
+	{ DECAP_ERSPAN, "ERSPAN III", MOS_DECODED_IP },
+	{ DECAP_VXLAN, "VXLAN", MOS_DECODED_IP },
+	{ DECAP_VXLAN, "VXLAN GPE with IPv4", MOS_DECODED_IP },
+	{ DECAP_GENEVE, "Geneve with options", MOS_DECODED_IP },
+	{ DECAP_GTP, "GTP-U", MOS_DECODED_IP },
+	{ DECAP_TEREDO, "Teredo", MOS_DECODED_IP },
+};
+
+static const struct row *good_row(const char *name)
+{
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (strcmp(good[i].name, name) == 0)
+			return &good[i];
+	fail_msg("no frame is called '%s'", name);
+	return NULL;
+}
+
+static void a_kind_that_is_off_stays_wrapped_and_others_do_not(void **state)
+{
+	uint32_t tried = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(decaps) / sizeof(decaps[0]); i++) {
+		const struct row *r = good_row(decaps[i].row);
+
+		frame_of(&f, r->hex);
+		struct mos_packet p = frame_packet(&f, r->link, f.len);
+
+		packet_decap_off(1u << decaps[i].kind);
+		assert_int_equal(packet_decode(&p), decaps[i].left);
+		packet_decap_off(~(1u << decaps[i].kind | 1u << DECAP_GRE));
+		assert_int_equal(packet_decode(&p), MOS_DECODED_TCP);
+		packet_decap_off(0);
+		packet_release(&p);
+		tried |= 1u << decaps[i].kind;
+	}
+	assert_int_equal(tried, (1u << DECAP_KINDS) - 1);
+	assert_null(decap_name(DECAP_KINDS));
+}
+
 static void every_result_has_a_name_and_a_meaning_of_its_own(void **state)
 {
 	(void)state;
@@ -1114,6 +1176,7 @@ int main(void)
 		cmocka_unit_test(any_bytes_are_decoded_within_their_bounds),
 		cmocka_unit_test(a_wire_length_below_the_captured_one_is_not_believed),
 		cmocka_unit_test(decoding_leaves_nothing_of_the_packet_before),
+		cmocka_unit_test(a_kind_that_is_off_stays_wrapped_and_others_do_not),
 		cmocka_unit_test(every_result_has_a_name_and_a_meaning_of_its_own),
 		cmocka_unit_test(link_types_are_known_exactly_where_frames_are_decoded),
 	};

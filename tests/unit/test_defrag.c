@@ -275,6 +275,65 @@ static void of_overlapping_ipv4_fragments_the_first_wins(void **state)
 	}
 }
 
+/*
+ * The published case of "Target-Based Fragmentation Reassembly", in units of 8 bytes: fragments, then others over them,
+ * and what each policy makes of it.
+ */
+static const struct {
+	uint32_t off;
+	const char *units;
+} published[] = {
+	{ 0, "AAA" },  { 4, "BB" },  { 6, "CCC" }, { 10, "D" },   { 13, "EE" }, { 15, "FFF" },
+	{ 18, "GG" },  { 20, "HH" }, { 22, "I" },  { 1, "JJJJ" }, { 6, "KKK" }, { 9, "LLL" },
+	{ 12, "MMM" }, { 16, "N" },  { 19, "O" },  { 20, "P" },   { 22, "QQ" },
+};
+
+static const struct {
+	int policy;
+	const char *units;
+} kept[] = {
+	{ MOS_OVERLAP_POLICY_FIRST, "AAAJBBCCCLDLMEEFFFGGHHIQ" },
+	{ MOS_OVERLAP_POLICY_LAST, "AJJJJBKKKLLLMMMFNFGOPHQQ" },
+	{ MOS_OVERLAP_POLICY_BSD, "AAAJJBCCCLLLMMMFFFGGHHIQ" },
+	{ MOS_OVERLAP_POLICY_LINUX, "AAAJJBKKKLLLMMMFFFGGPHQQ" },
+	{ MOS_OVERLAP_POLICY_OLD_LINUX, "AAAJJBKKKLLLMMMFFFGGPHQQ" },
+	{ MOS_OVERLAP_POLICY_WINDOWS, "AAAJBBCCCLLLMEEFFFGGHHIQ" },
+	{ MOS_OVERLAP_POLICY_VISTA, "AAAJBBCCCLLLMEEFFFGGHHIQ" },
+	{ MOS_OVERLAP_POLICY_SOLARIS, "AAAJBBCCCLLLMMMFFFGGHHIQ" },
+	{ MOS_OVERLAP_POLICY_HPUX, "AAAJBBCCCLDLMEEFFFGGHHIQ" },
+	{ MOS_OVERLAP_POLICY_MACOS, "AAAJBBCCCLDLMEEFFFGGHHIQ" },
+};
+
+static void widen(uint8_t *bytes, const char *units)
+{
+	for (size_t i = 0; units[i]; i++)
+		memset(bytes + i * 8, units[i], 8);
+}
+
+static void each_policy_decides_the_published_overlaps_as_published(void **state)
+{
+	enum { N = sizeof(published) / sizeof(published[0]) };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		uint8_t want[24 * 8];
+
+		begin(4, NULL);
+		d.limits.overlap = kept[i].policy;
+		for (size_t k = 0; k < N; k++) {
+			uint8_t bytes[sizeof(want)];
+			const char *units = published[k].units;
+
+			widen(bytes + published[k].off * 8, units);
+			bool done = add(bytes, published[k].off * 8, (uint32_t)strlen(units) * 8, k + 1 < N);
+			assert_int_equal(done, k + 1 == N);
+		}
+		widen(want, kept[i].units);
+		assert_whole(want, sizeof(want));
+		end();
+	}
+}
+
 static void an_overlap_drops_an_ipv6_datagram_and_what_still_comes_of_it(void **state)
 {
 	(void)state;
@@ -578,6 +637,7 @@ int main(void)
 		cmocka_unit_test(datagrams_are_told_apart_by_identification_and_address),
 		cmocka_unit_test(an_exact_copy_changes_nothing),
 		cmocka_unit_test(of_overlapping_ipv4_fragments_the_first_wins),
+		cmocka_unit_test(each_policy_decides_the_published_overlaps_as_published),
 		cmocka_unit_test(an_overlap_drops_an_ipv6_datagram_and_what_still_comes_of_it),
 		cmocka_unit_test(a_last_fragment_that_ends_before_another_drops_the_datagram),
 		cmocka_unit_test(a_last_fragment_that_moves_drops_the_datagram),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "options.h"
+#include "pkt/decode.h"
 
 enum { MAX_WORDS = 16 };
 
@@ -228,6 +229,21 @@ static void seconds_have_decimals(void **state)
 	}
 }
 
+static void encapsulations_to_leave_add_up_and_an_overlap_policy_is_one(void **state)
+{
+	struct line l;
+
+	(void)state;
+	parse_fine(&l, "a.lua --no-decap gre --no-decap vxlan --frag-overlap linux");
+	assert_int_equal(l.o.no_decap, 1 << DECAP_GRE | 1 << DECAP_VXLAN);
+	assert_int_equal(l.o.set.defrag.overlap, MOS_OVERLAP_POLICY_LINUX);
+	options_fini(&l.o);
+	parse_fine(&l, "a.lua");
+	assert_int_equal(l.o.no_decap, 0);
+	assert_int_equal(l.o.set.defrag.overlap, MOS_OVERLAP_POLICY_FIRST);
+	options_fini(&l.o);
+}
+
 static void what_is_wrong_is_named_in_one_line(void **state)
 {
 	static const struct {
@@ -247,6 +263,10 @@ static void what_is_wrong_is_named_in_one_line(void **state)
 		{ "a.lua -r", "option '-r' needs its FILE" },
 		{ "a.lua -qf", "option '-f' needs its FILTER" },
 		{ "a.lua --max-conns", "option '--max-conns' needs its NUMBER" },
+		{ "a.lua --no-decap gra", "unknown --no-decap 'gra'; did you mean 'gre'?" },
+		{ "a.lua --frag-overlap os2",
+		  "unknown --frag-overlap 'os2'; there are first, last, bsd, linux, old_linux, windows, vista, solaris, hpux, "
+		  "macos" },
 		{ "a.lua --max-conns 0", "--max-conns takes a number from 1 to 100000000, not '0'" },
 		{ "a.lua --max-conns -1", "--max-conns takes a number from 1 to 100000000, not '-1'" },
 		{ "a.lua --max-conns 1e6", "--max-conns takes a number from 1 to 100000000, not '1e6'" },
@@ -308,13 +328,28 @@ static void a_long_message_is_cut_to_its_buffer(void **state)
 static void help_fits_a_terminal_and_names_every_option(void **state)
 {
 	static const char *const names[] = {
-		"--read FILE",        "--filter FILTER", "--write FILE",
-		"--midstream",        "--check",         "--events",
-		"=markdown",          "--stats",         "--on-error ACTION",
-		"--max-conns NUMBER", "--linger",        "--buffer-memory SIZE",
-		"--verify-checksums", "--quiet",         "--verbose",
-		"--version",          "--help",          "(default 1000000)",
-		"(default 1G)",       "(default 5)",
+		"--read FILE",
+		"--filter FILTER",
+		"--write FILE",
+		"--no-decap KIND",
+		"--frag-overlap POLICY",
+		"--midstream",
+		"--check",
+		"--events",
+		"=markdown",
+		"--stats",
+		"--on-error ACTION",
+		"--max-conns NUMBER",
+		"--linger",
+		"--buffer-memory SIZE",
+		"--verify-checksums",
+		"--quiet",
+		"--verbose",
+		"--version",
+		"--help",
+		"(default 1000000)",
+		"(default 1G)",
+		"(default 5)",
 	};
 	char *text = NULL;
 	size_t size = 0;
@@ -352,6 +387,7 @@ int main(void)
 		cmocka_unit_test(help_version_and_events_need_no_script),
 		cmocka_unit_test(sizes_have_suffixes),
 		cmocka_unit_test(seconds_have_decimals),
+		cmocka_unit_test(encapsulations_to_leave_add_up_and_an_overlap_policy_is_one),
 		cmocka_unit_test(what_is_wrong_is_named_in_one_line),
 		cmocka_unit_test(a_filter_through_standard_streams_is_fine),
 		cmocka_unit_test(a_long_message_is_cut_to_its_buffer),
