@@ -137,8 +137,9 @@ static inline void plain_packet(struct worker *w, struct mos_conn *c, struct mos
 	dispatch_conn(&w->d, c, BIT_PKT_IN_SND, side, p);
 	delivery_plain(w, c, p, side, off);
 	dispatch_conn(&w->d, c, BIT_PKT_IN_RCV, !side, p);
-	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
-		rewrite_packet(w, c, p, &(const struct segment){ .side = side, .off = off, .len = p->payload_len });
+	if (__builtin_expect((c->flags & MOS_CONN_REWRITTEN) || p->verdict == MOS_DROPPED, 0))
+		rewrite_packet(w, c, p,
+			       &(const struct segment){ .side = side, .off = off, .top = off, .len = p->payload_len });
 }
 
 /* Any packet: its sender's side, the retransmission check, its receiver's side. */
@@ -170,7 +171,7 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 	dispatch_conn(d, c, BIT_PKT_IN_RCV | start | (changed ? BIT_TCP_STATE_CHANGE_RCV : 0), !s.side, p);
 
 	w->seg = NULL;
-	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
+	if (__builtin_expect((c->flags & MOS_CONN_REWRITTEN) || p->verdict == MOS_DROPPED, 0))
 		rewrite_packet(w, c, p, &s);
 	if (!was_closed && (c->flags & MOS_CONN_CLOSED))
 		connection_closed(w, c);

@@ -52,10 +52,9 @@ static uint64_t left_before(const struct worker *w, const struct mos_conn *c, in
 	return c->end[side].nxt_off;
 }
 
-struct rewrite *rewrite_make(struct worker *w, struct mos_conn *c)
+/* The connection's record; where there is none it is made, and said that side's bytes below `left` have left. */
+static struct rewrite *make(struct worker *w, struct mos_conn *c, int side, uint64_t left)
 {
-	uint64_t left[2] = { left_before(w, c, 0), left_before(w, c, 1) };
-
 	if (c->flags & MOS_CONN_REWRITTEN)
 		return record(w, c);
 	c->rewrite = pool_get(&w->rewrites);
@@ -63,9 +62,10 @@ struct rewrite *rewrite_make(struct worker *w, struct mos_conn *c)
 		return NULL;
 	struct rewrite *r = record(w, c);
 
-	*r = (struct rewrite){ .left = { left[0], left[1] }, .acked = NOTHING_ACKED };
+	*r = (struct rewrite){ .acked = NOTHING_ACKED };
+	r->left[side] = left;
+	r->left[!side] = c->end[!side].nxt_off;
 	c->flags = (uint16_t)((c->flags | MOS_CONN_REWRITTEN) & ~MOS_CONN_PLAIN);
-	w->stats.edited_connections++;
 	return r;
 }
 
@@ -111,15 +111,26 @@ static void restore_length(const struct segment *s, struct mos_packet *p)
 }
 
 /* The answer to an edit of bytes that have left: fine, if it was made when they did. */
-static int repeated(const struct worker *w, const struct mos_conn *c, int side, int64_t at, size_t cut, bool back)
+static int repeated(const struct worker *w, const struct mos_conn *c, int side, int64_t at, size_t cut)
 {
 	if (!(c->flags & MOS_CONN_REWRITTEN) || at < 0)
 		return -EALREADY;
 	uint64_t from = (uint64_t)at;
 
-	if (from + cut <= track_acked(c, side) || edits_has_left(&record(w, c)->dir[side], from, (uint32_t)cut, back))
+	if (from + cut <= track_acked(c, side) || edits_has_left(&record(w, c)->dir[side], from, (uint32_t)cut))
 		return 0;
 	return -EALREADY;
+}
+
+/*
+ * A copy of the segment goes on with new bytes: what was put in behind its last byte is asked for again, before the first
+ * of the new ones.
+ */
+static bool appended_before(const struct worker *w, const struct mos_conn *c, int side, int64_t at, const void *bytes,
+			    size_t put)
+{
+	return (c->flags & MOS_CONN_REWRITTEN) && at == (int64_t)record(w, c)->left[side] &&
+	       edits_has_appended(&record(w, c)->dir[side], (uint64_t)at, bytes, (uint32_t)put);
 }
 
 int rewrite_payload(struct worker *w, size_t off, size_t cut, const void *bytes, size_t put)
@@ -140,11 +151,14 @@ int rewrite_payload(struct worker *w, size_t off, size_t cut, const void *bytes,
 	int64_t at = end_offset(&c->end[side], p->seq) + (int64_t)off;
 
 	if (at - back < (int64_t)left_before(w, c, side))
-		return repeated(w, c, side, at, cut, back);
-	struct rewrite *r = rewrite_make(w, c);
+		return repeated(w, c, side, at, cut);
+	if (off && !cut && appended_before(w, c, side, at, bytes, put))
+		return 0;
+	struct rewrite *r = make(w, c, side, left_before(w, c, side));
 
 	rc = r ? edits_add(&r->dir[side], &w->tcp.slab, (uint64_t)at, (uint32_t)cut, bytes, (uint32_t)put, back)
 	       : -ENOBUFS;
+	w->stats.edits += rc == 0;
 	w->stats.edit_limit += rc < 0;
 	return rc;
 }
@@ -429,12 +443,14 @@ static void note_left(struct rewrite *r, const struct mos_conn *c, const struct 
 	int64_t end = end_offset(&c->end[s->side], p->seq + !!(p->tcp_flags & MOS_TH_SYN)) + p->payload_len;
 
 	edits_pass(&r->dir[s->side]);
-	if (!s->ignored && end > (int64_t)r->left[s->side])
+	if (!s->ignored && (p->payload_len || (s->flags & MOS_TH_FIN)) && end > (int64_t)r->left[s->side])
 		r->left[s->side] = (uint64_t)end;
 }
 
 void rewrite_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, const struct segment *s)
 {
+	if (!(c->flags & MOS_CONN_REWRITTEN) && (!s->len || !make(w, c, s->side, s->top)))
+		return;
 	struct rewrite *r = record(w, c);
 	const struct mos_packet came = *p;
 

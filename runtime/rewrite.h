@@ -31,13 +31,13 @@ struct rewrite {
  */
 int rewrite_payload(struct worker *w, size_t off, size_t cut, const void *bytes, size_t put);
 
-/* The connection's record, made if there is none. NULL when memory is out. */
-struct rewrite *rewrite_make(struct worker *w, struct mos_conn *c);
-
 /* The packet comes in: its acknowledgements in the numbers of the end that they go to. */
 void rewrite_acks(struct worker *w, struct mos_conn *c, struct mos_packet *p);
 
 /*
+ * To be called for packets of rewritten connections, and for all that are dropped: of bytes that were dropped it is kept
+ * in mind that they have not left.
+ *
  * The packet leaves, unless it is dropped: its payload as edited, its numbers as its receiver knows them. What is too
  * long for one packet goes on in others in w->outbox. A packet that cannot be edited (cut short by the capture, no
  * memory) is dropped, for its sender to repeat.

@@ -52,7 +52,7 @@
 	X(conflicts, "retransmissions with other bytes")                \
 	X(keepalives, "keep-alive probes")                              \
 	X(after_close_packets, "packets of connections already closed") \
-	X(edited_connections, "connections whose streams were edited")  \
+	X(edits, "edits of streams in flight")                          \
 	X(edit_failed, "packets that could not be edited, and dropped")
 
 #define STATS_LIMITS(X)                                                      \

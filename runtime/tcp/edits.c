@@ -143,8 +143,9 @@ static void compose(const struct edits *e, struct edit *y, const void *bytes, ui
 static void absorb(struct edits *e, struct edit *y, struct slab *slab)
 {
 	uint64_t from = y->at, to = end_of(y);
+	uint32_t first = first_unsent(e);
 
-	for (uint32_t i = e->n; i-- > first_unsent(e);) {
+	for (uint32_t i = e->n; i-- > first;) {
 		if (!meets(&e->v[i], y))
 			continue;
 		from = e->v[i].at < from ? e->v[i].at : from;
@@ -193,15 +194,24 @@ int edits_add(struct edits *e, struct slab *slab, uint64_t at, uint32_t cut, con
 	return 0;
 }
 
-bool edits_has_left(const struct edits *e, uint64_t at, uint32_t cut, bool back)
+bool edits_has_left(const struct edits *e, uint64_t at, uint32_t cut)
 {
 	uint32_t i = count_before(e, (int64_t)at);
+	const struct edit *before = i ? &e->v[i - 1] : NULL;
 
-	if (back)
-		return i && e->v[i - 1].at == at && e->v[i - 1].back && e->v[i - 1].sent;
-	if (i && e->v[i - 1].sent && at < end_of(&e->v[i - 1]))
-		return at + cut <= end_of(&e->v[i - 1]);
+	if (before && before->sent && at < end_of(before))
+		return at + cut <= end_of(before);
+	if (before && before->sent && before->back && before->at == at && !cut)
+		return true;
 	return i < e->n && e->v[i].at == at && e->v[i].sent && cut <= e->v[i].cut;
+}
+
+bool edits_has_appended(const struct edits *e, uint64_t at, const void *bytes, uint32_t put)
+{
+	uint32_t i = count_before(e, (int64_t)at);
+	const struct edit *x = i ? &e->v[i - 1] : NULL;
+
+	return x && x->back && x->sent && x->at == at && x->put == put && memcmp(x->bytes, bytes, put) == 0;
 }
 
 void edits_pass(struct edits *e)

@@ -50,8 +50,11 @@ void edits_fini(struct edits *e, struct slab *slab);
 int edits_add(struct edits *e, struct slab *slab, uint64_t at, uint32_t cut, const void *bytes, uint32_t put,
 	      bool back);
 
-/* Has an edit at that place already left? */
-bool edits_has_left(const struct edits *e, uint64_t at, uint32_t cut, bool back);
+/* Has an edit of these bytes, or for cut 0 between these bytes, already left? */
+bool edits_has_left(const struct edits *e, uint64_t at, uint32_t cut);
+
+/* Have just these bytes left there, behind the byte at - 1? */
+bool edits_has_appended(const struct edits *e, uint64_t at, const void *bytes, uint32_t put);
 
 /* What was added since the last edits_pass has left; has not left and is forgotten. */
 void edits_pass(struct edits *e);

@@ -126,8 +126,8 @@ static void what_has_left_is_neither_changed_nor_taken_back(void **state)
 	add(&e, 2, 0, "2", false);
 	add(&e, 5, 1, "3", false);
 	assert_string_equal(image(&e, 0, 8), "ab12cde3gh");
-	assert_true(edits_has_left(&e, 2, 0, false));
-	assert_false(edits_has_left(&e, 5, 1, false));
+	assert_true(edits_has_left(&e, 2, 0));
+	assert_false(edits_has_left(&e, 5, 1));
 	edits_undo(&e, &slab);
 	assert_string_equal(image(&e, 0, 8), "ab1cdefgh");
 	edits_fini(&e, &slab);
