@@ -12,7 +12,6 @@ enum {
 	FRAME_ALIGN = 64, /* as a network card's buffers are */
 	FRAME_MAX = 2048,
 	PACKET_NS = 1000,
-	REQUEST = 100,
 	VARIANTS = 256, /* of the payload */
 	VARIANT_STEP = 4093,
 	SYN_OPTIONS = 20,
@@ -84,9 +83,30 @@ static uint32_t conn_spread(uint32_t conn)
 	return conn * 0x9e3779b1;
 }
 
-static uint16_t conn_port(uint32_t conn)
+/* Addresses and ports of a connection: [0] the client's, [1] the server's. */
+struct ends {
+	uint32_t addr[2];
+	uint16_t port[2];
+};
+
+/*
+ * The ends of a colliding flood differ in few bits, never in the low ones, and the difference between a connection's two
+ * ends is always the same.
+ */
+static struct ends conn_ends(const struct trace *t, uint32_t conn)
 {
-	return (uint16_t)(1024 + (conn_spread(conn) & 0x7fff));
+	uint32_t spread = conn_spread(conn), addr = (conn >> 10) << 16 | 0x0101;
+	uint16_t port = (uint16_t)(conn << 6 | 1);
+
+	switch (t->p.flood) {
+	case FLOOD_RANDOM:
+		return (struct ends){ { spread, 0xac100050 }, { (uint16_t)mix(conn), 80 } };
+	case FLOOD_COLLIDE:
+		return (struct ends){ { addr, addr ^ 0x00ff0000 }, { port, port ^ 0x5540 } };
+	default:
+		return (struct ends){ { 0x0a000000 | spread >> 15, 0xac100000 | conn % 251 },
+				      { (uint16_t)(1024 + (spread & 0x7fff)), 80 } };
+	}
 }
 
 static uint32_t conn_isn(const struct trace *t, uint32_t conn, int side)
@@ -105,17 +125,15 @@ static const uint8_t *conn_text(const struct trace *t, uint32_t conn, int side)
 	return t->text + (size_t)conn_variant(conn) * VARIANT_STEP + (side == MOS_SIDE_CLI ? 1 : 0);
 }
 
-static uint8_t *put_ip4(uint8_t *f, uint32_t conn, int side, uint32_t len)
+static uint8_t *put_ip4(uint8_t *f, const struct ends *e, int side, uint32_t len)
 {
-	uint32_t addr[2] = { 0x0a000000 | conn_spread(conn) >> 15, 0xac100000 | conn % 251 };
-
 	f = put16(f, 0x0800);
 	f = put16(f, 0x4500);
 	f = put16(f, len + 20);
 	f = put32(f, 0x4000);
 	f = put32(f, 0x40060000);
-	f = put32(f, addr[side != MOS_SIDE_CLI]);
-	return put32(f, addr[side == MOS_SIDE_CLI]);
+	f = put32(f, e->addr[side]);
+	return put32(f, e->addr[!side]);
 }
 
 static uint8_t *put_ip6_address(uint8_t *f, uint32_t host)
@@ -126,16 +144,14 @@ static uint8_t *put_ip6_address(uint8_t *f, uint32_t host)
 	return put32(f, host);
 }
 
-static uint8_t *put_ip6(uint8_t *f, uint32_t conn, int side, uint32_t len)
+static uint8_t *put_ip6(uint8_t *f, const struct ends *e, int side, uint32_t len)
 {
-	uint32_t addr[2] = { 0x0a000000 | conn_spread(conn) >> 15, 0xac100000 | conn % 251 };
-
 	f = put16(f, 0x86dd);
 	f = put32(f, 0x60000000);
 	f = put16(f, len);
 	f = put16(f, 0x0640);
-	f = put_ip6_address(f, addr[side != MOS_SIDE_CLI]);
-	return put_ip6_address(f, addr[side == MOS_SIDE_CLI]);
+	f = put_ip6_address(f, e->addr[side]);
+	return put_ip6_address(f, e->addr[!side]);
 }
 
 static uint8_t *put_options(uint8_t *f, bool syn, uint32_t tsval)
@@ -152,13 +168,14 @@ static uint8_t *put_options(uint8_t *f, bool syn, uint32_t tsval)
 	return put32(f, tsval);
 }
 
-static uint8_t *put_tcp(const struct trace *t, uint8_t *f, const struct talk *k, const struct step *s, uint32_t ack)
+static uint8_t *put_tcp(const struct trace *t, uint8_t *f, const struct talk *k, const struct ends *e,
+			const struct step *s, uint32_t ack)
 {
-	bool syn = s->flags & MOS_TH_SYN, cli = s->side == MOS_SIDE_CLI;
+	bool syn = s->flags & MOS_TH_SYN;
 	uint32_t options = syn ? SYN_OPTIONS : OPTIONS;
 
-	f = put16(f, cli ? conn_port(k->conn) : 80);
-	f = put16(f, cli ? 80 : conn_port(k->conn));
+	f = put16(f, e->port[s->side]);
+	f = put16(f, e->port[!s->side]);
 	f = put32(f, conn_isn(t, k->conn, s->side) + s->seq);
 	f = put32(f, s->flags & MOS_TH_ACK ? conn_isn(t, k->conn, !s->side) + ack : 0);
 	f = put16(f, (20 + options) / 4 << 12 | s->flags);
@@ -170,13 +187,14 @@ static uint8_t *put_tcp(const struct trace *t, uint8_t *f, const struct talk *k,
 static void emit(struct trace *t, const struct talk *k, const struct step *s, uint32_t ack)
 {
 	uint8_t *frame = t->arena + t->arena_used, *f = frame;
+	struct ends e = conn_ends(t, k->conn);
 	uint32_t tcp = 20 + (s->flags & MOS_TH_SYN ? SYN_OPTIONS : OPTIONS) + s->len;
 
 	f = put32(f, 0x02000000);
 	f = put32(f, 0x00010200);
 	f = put32(f, 0x00000002);
-	f = t->p.ipv6 ? put_ip6(f, k->conn, s->side, tcp) : put_ip4(f, k->conn, s->side, tcp);
-	f = put_tcp(t, f, k, s, ack);
+	f = t->p.ipv6 ? put_ip6(f, &e, s->side, tcp) : put_ip4(f, &e, s->side, tcp);
+	f = put_tcp(t, f, k, &e, s, ack);
 	if (s->len)
 		memcpy(f, conn_text(t, k->conn, s->side) + s->seq - 1, s->len);
 	uint32_t len = (uint32_t)(f - frame) + s->len;
@@ -185,6 +203,8 @@ static void emit(struct trace *t, const struct talk *k, const struct step *s, ui
 	t->now_ns += PACKET_NS;
 	t->totals.packets++;
 	t->totals.wire_bytes += len;
+	t->totals.data_packets += s->len > 0;
+	t->totals.payload += s->len;
 }
 
 /* The client acknowledges nothing behind a packet that is yet to come. */
@@ -246,11 +266,12 @@ static bool begin(struct trace *t, struct talk *k)
 		return false;
 	uint32_t conn = t->started++;
 	*k = (struct talk){ .conn = conn };
-	uint16_t port = conn_port(conn);
+	uint16_t port = conn_ends(t, conn).port[0];
 	t->totals.connections++;
-	t->totals.stream_bytes += REQUEST + t->p.response;
-	t->totals.sum += t->request_sum[conn_variant(conn)] * sum_factor(port, MOS_SIDE_SVR) +
-			 t->response_sum[conn_variant(conn)] * sum_factor(port, MOS_SIDE_CLI);
+	t->totals.request_bytes += t->p.request;
+	t->totals.response_bytes += t->p.response;
+	t->totals.request_sum += t->request_sum[conn_variant(conn)] * sum_factor(port, MOS_SIDE_SVR);
+	t->totals.response_sum += t->response_sum[conn_variant(conn)] * sum_factor(port, MOS_SIDE_CLI);
 	return true;
 }
 
@@ -294,7 +315,7 @@ static void add_step(struct trace *t, int side, uint8_t flags, uint32_t seq, uin
 /* An acknowledgement for every second packet, as RFC 9293 3.8.6.3 has it. */
 static void add_response(struct trace *t)
 {
-	uint32_t off = 0, req = 1 + REQUEST;
+	uint32_t off = 0, req = 1 + t->p.request;
 
 	for (uint32_t i = 1; off < t->p.response; i++) {
 		uint32_t left = t->p.response - off, len = left < t->p.segment ? left : t->p.segment;
@@ -309,12 +330,15 @@ static void add_response(struct trace *t)
 
 static void make_steps(struct trace *t)
 {
-	uint32_t req = 1 + REQUEST, end = 1 + t->p.response;
+	uint32_t req = 1 + t->p.request, end = 1 + t->p.response;
 
 	add_step(t, MOS_SIDE_CLI, MOS_TH_SYN, 0, 0, 0);
+	if (t->p.flood)
+		return;
 	add_step(t, MOS_SIDE_SVR, MOS_TH_SYN | MOS_TH_ACK, 0, 0, 1);
 	add_step(t, MOS_SIDE_CLI, MOS_TH_ACK, 1, 0, 1);
-	add_step(t, MOS_SIDE_CLI, MOS_TH_ACK | MOS_TH_PSH, 1, REQUEST, 1);
+	if (t->p.request)
+		add_step(t, MOS_SIDE_CLI, MOS_TH_ACK | MOS_TH_PSH, 1, t->p.request, 1);
 	add_response(t);
 	add_step(t, MOS_SIDE_SVR, MOS_TH_ACK | MOS_TH_FIN, end, 0, req);
 	add_step(t, MOS_SIDE_CLI, MOS_TH_ACK, req, 0, end + 1);
@@ -329,8 +353,10 @@ static void make_text(struct trace *t, size_t len)
 
 	for (size_t i = 0; i < len; i++)
 		t->text[i] = (uint8_t)mix(x += 0x9e3779b97f4a7c15);
+	for (uint32_t v = 0; v < VARIANTS; v++)
+		memcpy(t->text + (size_t)v * VARIANT_STEP + 1, TRACE_REQUEST, sizeof(TRACE_REQUEST) - 1);
 	for (uint32_t v = 0; v < VARIANTS; v++) {
-		t->request_sum[v] = sum_bytes(0, conn_text(t, v, MOS_SIDE_CLI), REQUEST);
+		t->request_sum[v] = sum_bytes(0, conn_text(t, v, MOS_SIDE_CLI), t->p.request);
 		t->response_sum[v] = sum_bytes(0, conn_text(t, v, MOS_SIDE_SVR), t->p.response);
 	}
 }
@@ -347,7 +373,7 @@ static void *map(size_t size)
 
 int trace_init(struct trace *t, const struct trace_params *p)
 {
-	size_t text = (size_t)VARIANTS * VARIANT_STEP + p->response + REQUEST + 2;
+	size_t text = (size_t)VARIANTS * VARIANT_STEP + p->response + p->request + sizeof(TRACE_REQUEST);
 
 	memset(t, 0, sizeof(*t));
 	t->p = *p;

@@ -9,19 +9,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Connections that are one SYN each, from someone who has many addresses. */
+enum flood {
+	FLOOD_NONE,
+	FLOOD_RANDOM,  /* random source addresses and ports */
+	FLOOD_COLLIDE, /* ends that a table without a secret would put together: see conn_ends */
+};
+
 struct trace_params {
 	uint32_t connections; /* in all */
-	uint32_t concurrency; /* of them at a time */
-	uint32_t response;    /* payload bytes of the server's answer */
-	uint32_t segment;     /* payload bytes of a packet, at most */
-	bool lockstep;        /* the next packet is the next connection's; else a random one's */
-	double loss;          /* per cent of the server's data packets */
+	uint32_t concurrency; /* of them at a time; of a flood: how many the tracker may hold */
+	enum flood flood;
+	uint32_t request;  /* payload bytes of the client's question */
+	uint32_t response; /* payload bytes of the server's answer */
+	uint32_t segment;  /* payload bytes of a packet, at most */
+	bool lockstep;     /* the next packet is the next connection's; else a random one's */
+	double loss;       /* per cent of the server's data packets */
 	double reorder;
 	double rexmit;
 	bool ipv6;
 	uint64_t seed;
 	size_t memory; /* bytes of frames held at a time */
 };
+
+/* How every request begins, as far as it is long enough. */
+#define TRACE_REQUEST "GET "
 
 struct frame {
 	uint64_t at; /* offset in the arena */
@@ -34,8 +46,12 @@ struct trace_totals {
 	uint64_t packets;
 	uint64_t wire_bytes;
 	uint64_t connections;
-	uint64_t stream_bytes; /* of requests and responses, repetitions left out */
-	uint64_t sum;          /* of the streams, see sum.h */
+	uint64_t data_packets; /* with payload */
+	uint64_t payload;      /* of all packets */
+	uint64_t request_bytes;
+	uint64_t response_bytes; /* repetitions left out */
+	uint64_t request_sum;    /* of the streams, see sum.h */
+	uint64_t response_sum;
 };
 
 struct trace {
