@@ -49,6 +49,40 @@ function talk.text(turns, opts)
 	return table.concat(lines, "\n") .. "\n"
 end
 
+-- One payload in quotes as pieces of at most size bytes, each in quotes again.
+local function pieces(text, size)
+	local list, piece, n, at = {}, {}, 0, 1
+	while at <= #text do
+		local one = text:match("^\\x%x%x", at) or text:match("^\\.", at) or text:sub(at, at)
+		at, n = at + #one, n + 1
+		piece[n] = one
+		if n == size or at > #text then
+			list[#list + 1] = { n = n, text = table.concat(piece, "", 1, n) }
+			n = 0
+		end
+	end
+	return list
+end
+
+-- The text of segments (README.md) with each quoted payload cut into segments of at most size bytes.
+function talk.split(text, size)
+	local out = {}
+	for line in text:gmatch "[^\n]*" do
+		local time, who, flags, from, rest, payload = line:match '^(%S+) +(%S+) +(%S+) +(%d+):%d+%(%d+%)(.-) "(.*)"%s*$'
+		if not payload then
+			out[#out + 1] = line
+		else
+			for i, piece in ipairs(pieces(payload, size)) do
+				local to = from + piece.n
+				out[#out + 1] = ('%s %s %s %d:%d(%d)%s "%s"'):format(i == 1 and time or "+.0001", who, flags, from, to,
+					piece.n, rest, piece.text)
+				from = to
+			end
+		end
+	end
+	return table.concat(out, "\n")
+end
+
 -- The segments' sizes that a library's events must not depend on: whole, one byte each, and two between.
 talk.sizes = { 60000, 1, 2, 13 }
 

@@ -13,6 +13,7 @@ end
 -- script, capture, arguments, golden file's name where it is not SCRIPT.CAPTURE
 local cases = {
 	{ "http_log", "http", {} },
+	{ "tls_log", "tls", {} },
 }
 
 for _, case in ipairs(cases) do
