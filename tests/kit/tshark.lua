@@ -13,18 +13,19 @@ end
 local ports = { "tcp.srcport", "tcp.dstport" }
 
 tshark.kinds = {
+	-- A target with a blank in it is none (RFC 9112 3.2); tshark ends it there, so that is what is compared.
 	{
-		name = "HTTP requests", filter = "http.request.version",
+		name = "HTTP requests", filter = "http.request.version && tcp",
 		fields = { "http.request.method", "http.request.uri", "http.host" },
 		script = [[
 mon:on(http.request, function(conn, side, pkt, ev, m)
 	local from, to = ends(conn, side)
-	print(from, to, m.method, m.uri, m.host or "")
+	print(from, to, m.method, m.uri:match "^%S*", m.host or "")
 end)
 ]],
 	},
 	{
-		name = "HTTP responses", filter = "http.response.code",
+		name = "HTTP responses", filter = "http.response.code && tcp",
 		fields = { "http.response.code" },
 		script = [[
 mon:on(http.response, function(conn, side, pkt, ev, m)
@@ -85,9 +86,9 @@ local function add(set, line)
 	set.n = (set.n or 0) + 1
 end
 
--- Encapsulations give a field several times; the innermost is last. Messages of one packet are joined, too: by "|".
+-- Encapsulations give a field several times; the innermost is last. Messages of one packet are joined, too.
 local function last(text)
-	return text:match "[^|]*$"
+	return text:match "[^\31]*$"
 end
 
 local function split(text, separator)
@@ -100,7 +101,7 @@ end
 
 function tshark.ask(kind, capture)
 	local args = { "tshark", "-r", capture, "-o", "tcp.reassemble_out_of_order:TRUE", "-o", "tcp.check_checksum:FALSE",
-		"-o", "http.tls.port:443", "-Y", kind.filter, "-T", "fields", "-E", "aggregator=|", "-E", "separator=/t" }
+		"-o", "http.tls.port:443", "-Y", kind.filter, "-T", "fields", "-E", "aggregator=\31", "-E", "separator=/t" }
 	for _, list in ipairs { ports, kind.fields } do
 		for _, field in ipairs(list) do
 			args[#args + 1] = "-e"
@@ -115,7 +116,7 @@ function tshark.ask(kind, capture)
 		local values = {}
 		local most = 1
 		for i = 3, #columns do
-			values[i - 2] = split(columns[i], "|")
+			values[i - 2] = split(columns[i], "\31")
 			most = math.max(most, #values[i - 2])
 		end
 		for k = 1, most do

@@ -14,6 +14,7 @@ end
 local cases = {
 	{ "http_log", "http", {} },
 	{ "tls_log", "tls", {} },
+	{ "dns_log", "dns", {} },
 }
 
 for _, case in ipairs(cases) do

@@ -546,11 +546,53 @@ function alert_record(r)
 	return true
 end
 
+-- RFC 5246 E.2: a hello as SSL 2.0 writes it, of a client that speaks TLS, too. It has no extensions, and JA3 says
+-- nothing of it.
+local function old_hello(r)
+	local p = r:look(2)
+	local len = (p[0] - 128) * 256 + p[1]
+	if r:left() < 2 + len then
+		return false
+	end
+	local b = bytes_of(r:take(2 + len))
+	b:take(3)
+	local version, specs_len, session_len, challenge_len = b:number(2), b:number(2), b:number(2), b:number(2)
+	local specs, session, challenge = b:take(specs_len), b:take(session_len), b:take(challenge_len)
+	if not challenge then
+		return malformed(r, "client hello")
+	end
+	local ciphers = {}
+	for _, n in ipairs(numbers(specs, 3)) do
+		ciphers[#ciphers + 1] = n < 65536 and n or nil
+	end
+	local hello = { ts = r.flow.conn.last_ts, legacy_version = version, versions = {}, version = version_name(version),
+		random = hex(challenge), session_id = hex(session), ciphers = ciphers, extensions = {}, has_sni = false,
+		alpn = {}, groups = {}, point_formats = {}, signature_algorithms = {}, early_data = false }
+	r.flow.client_hello = hello
+	r:raise(tls.client_hello, hello)
+	r.step = record
+	return true
+end
+
+-- A length of two bytes with its highest bit set, type 1, and the version of TLS.
+local function is_old_hello(p, n)
+	return p[0] >= 128 and (n < 3 or p[2] == CLIENT_HELLO) and (n < 4 or p[3] == 3)
+		and (n < 2 or (p[0] - 128) * 256 + p[1] <= 4096)
+end
+
 -- TLS begins with a handshake record that begins with a hello; what does not is something else.
 local function first(r)
 	local n = r:left()
 	local p = r:look(n < 6 and n or 6)
 	local kind = p[0]
+	if is_old_hello(p, n) then
+		if n < 4 then
+			return false
+		end
+		sends(r, "client")
+		r.step = old_hello
+		return true
+	end
 	if (kind ~= HANDSHAKE and kind ~= ALERT) or (n > 1 and p[1] ~= 3)
 		or (n > 5 and kind == HANDSHAKE and p[5] ~= CLIENT_HELLO and p[5] ~= SERVER_HELLO)
 		or (n > 4 and (p[3] * 256 + p[4] > LONGEST_RECORD or p[3] * 256 + p[4] < 2)) then
