@@ -223,6 +223,21 @@ int mtcp_getlastpkt(mctx_t mctx, int sock, int side, struct pkt_info *p);
 int mtcp_setlastpkt(mctx_t mctx, int sock, int side, off_t offset, byte *data, uint16_t datalen, int option);
 
 /*
+ * Send a TCP packet: the headers at p->iph (IPv6 where its version says 6; of IPv6 the fixed header alone) and p->tcph,
+ * options included, with p->payloadlen bytes of p->payload; flags and all. Lengths, protocol and checksums are made right.
+ * Of p's other members only ethh is looked at: where it is not NULL, its addresses are the frame's. Numbers are those that
+ * handlers see; in a stream that is edited, sequence numbers are translated.
+ *
+ * With an active socket the packet goes the way of the connection's packets, by its addresses, else the way of the packet
+ * in dispatch. It leaves behind the packet in dispatch, or at once, and no handler sees it.
+ *
+ * ENODATA: no IP or no TCP header. EINVAL: an IP version or a header length that cannot be. EMSGSIZE: more than 65,535
+ * bytes. ENOTCONN: neither a connection nor a packet in dispatch says which way. EOPNOTSUPP: inside a tunnel. ENOBUFS:
+ * 4,096 packets are waiting, or memory is out.
+ */
+int mtcp_sendpkt(mctx_t mctx, int sock, const struct pkt_info *p);
+
+/*
  * Call cb once, after timeout has passed: in the time of the packets where they come from a capture (a timer set
  * before the first packet counts from there), by the clock on live ports. id comes back as sock.
  *

@@ -245,10 +245,11 @@ struct mos_conn {
 	uint8_t pending_side; /* that SYN's sender, plus 1; 0: none */
 	uint8_t end_reason;   /* enum mos_end_reason */
 	uint8_t err_reason;   /* of the ERROR in dispatch */
-	uint8_t pad0;
-	uint64_t gap_ns;  /* when an acknowledged hole was first noticed; 0: none */
-	uint32_t rewrite; /* its edits, where MOS_CONN_REWRITTEN is set; internal */
-	uint32_t pad1[3];
+	uint8_t port;         /* where the client's packets come in */
+	uint64_t gap_ns;      /* when an acknowledged hole was first noticed; 0: none */
+	uint32_t rewrite;     /* its edits, where MOS_CONN_REWRITTEN is set; internal */
+	uint32_t framing;     /* of the client's packets (pkt/framing); 0: not known; internal */
+	uint32_t pad1[2];
 };
 
 /* An active monitoring socket: one connection as one passive socket sees it. Its number is 64 + its index. */
@@ -458,6 +459,13 @@ struct mos_run {
 
 /* Fill out[0..n) with the runs that are buffered, in order; returns how many. -ENODATA: no buffer. */
 int64_t mos_ffi_runs(struct mos_ctx *ctx, uint64_t conn, int side, struct mos_run *out, size_t n);
+
+/* As if side had sent it: a segment with flags and len bytes of payload. NULL, or why that cannot be. */
+const char *mos_ffi_inject(struct mos_ctx *ctx, uint64_t conn, int side, uint32_t flags, const void *payload,
+			   size_t len);
+
+/* A RST to each end. NULL, or why that cannot be. */
+const char *mos_ffi_reset(struct mos_ctx *ctx, uint64_t conn);
 
 /* No more events of side, or of both (MOS_SIDE_BOTH), for this monitor. */
 int mos_ffi_stop(struct mos_ctx *ctx, uint64_t conn, int side);

@@ -62,6 +62,14 @@ int mtcp_socket(mctx_t mctx, int domain, int type, int protocol);
 int mtcp_close(mctx_t mctx, int sock);
 
 /*
+ * Reset an active socket's connection: a RST to each of its ends, with the numbers that they expect. If the packet in
+ * dispatch is the connection's, it is dropped. MOS_ON_CONN_END comes when the record has lingered, with MOS_ENDED_RESET.
+ *
+ * ENOTSOCK: a passive socket. EALREADY: the connection is closed. EOPNOTSUPP: inside a tunnel. ENOBUFS: as mtcp_sendpkt.
+ */
+int mtcp_abort(mctx_t mctx, int sock);
+
+/*
  * Read an option of an active socket; level is SOL_MONSOCKET, the names are in mos_api.h:
  *
  *   MOS_TCP_STATE_CLI, _SVR    int: enum tcpstate of that end

@@ -138,6 +138,8 @@ static struct mos_conn *open_connection(struct worker *w, const struct mos_packe
 		return NULL;
 	}
 	track_start(c, p);
+	c->port = (uint8_t)p->port;
+	c->framing = framing_of(&w->framings, p, p->dir != c->cli);
 	if (pending) {
 		c->flags &= (uint16_t)~MOS_CONN_MIDSTREAM;
 		c->end[MOS_SIDE_CLI].flags |= MOS_END_SYN;
@@ -185,6 +187,11 @@ void connection_closed(struct worker *w, struct mos_conn *c)
 		wheel_arm(&w->wheel, worker_conn_index(w, c), deadline(w, c));
 	else
 		connection_end(w, c, c->end_reason);
+}
+
+void connection_settle(struct worker *w, struct mos_conn *c)
+{
+	wheel_arm(&w->wheel, worker_conn_index(w, c), deadline(w, c));
 }
 
 void connection_timeout(void *arg, uint32_t idx)

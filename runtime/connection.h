@@ -27,6 +27,9 @@ static inline struct mos_conn *connection_of(struct worker *w, struct mos_packet
 /* c was closed by the packet just handled: let its record linger, or end it. */
 void connection_closed(struct worker *w, struct mos_conn *c);
 
+/* c was closed by a handler: its record goes when it has lingered, and not before the handler has returned. */
+void connection_settle(struct worker *w, struct mos_conn *c);
+
 /* Raise what is owed (CONN_NEW_DATA, CONN_END), then free the record. */
 void connection_end(struct worker *w, struct mos_conn *c, enum mos_end_reason reason);
 

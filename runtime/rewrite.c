@@ -10,6 +10,7 @@
 enum {
 	PUT_MAX = 1 << 20, /* bytes of one edit */
 	IP_MAX = 65535,    /* bytes of an IP packet */
+	MSS_LEAST = 48,    /* an announcement below it is not believed */
 	MSS_UNKNOWN = 536, /* RFC 9293 3.7.1: where the receiver's SYN did not say or was not seen */
 
 	OPT_NOP = 1,
@@ -268,6 +269,13 @@ static void set_seq(struct mos_packet *p, uint32_t seq)
 	packet_header_changed(p, before);
 }
 
+uint32_t rewrite_mss(const struct mos_conn *c, int side)
+{
+	uint32_t mss = c->end[!side].mss;
+
+	return !mss ? MSS_UNKNOWN : mss < MSS_LEAST ? MSS_LEAST : mss;
+}
+
 /* One segment that is edited, on its way out. */
 struct edited {
 	const struct edits *edits;
@@ -285,8 +293,8 @@ struct edited {
  */
 static uint32_t payload_limit(const struct worker *w, const struct mos_conn *c, const struct mos_packet *p, int side)
 {
-	uint32_t mss = c->end[!side].mss ? c->end[!side].mss : MSS_UNKNOWN;
-	uint32_t options = p->tcp_hlen - 20u, limit = mss > options ? mss - options : 1;
+	uint32_t mss = rewrite_mss(c, side), options = p->tcp_hlen - 20u;
+	uint32_t limit = mss > options ? mss - options : 1;
 	uint32_t most = IP_MAX - (p->payload - p->l3);
 
 	if (p != &w->whole && limit < p->payload_len)
@@ -473,4 +481,44 @@ uint32_t rewrite_seq(const struct worker *w, const struct mos_conn *c, int side,
 	if (!(c->flags & MOS_CONN_REWRITTEN))
 		return seq;
 	return e->isn + 1 + (uint32_t)edits_out(&record(w, c)->dir[side], end_offset(e, seq), true);
+}
+
+/* The offset of what comes next from side, behind what has left and the packet in dispatch, unless that is dropped. */
+static uint64_t next_offset(const struct worker *w, const struct mos_conn *c, int side)
+{
+	const struct mos_packet *p = w->d.ctx->pkt;
+	uint64_t next = left_before(w, c, side);
+
+	if (!p || w->d.ctx->conn != c || p->verdict == MOS_DROPPED)
+		return next;
+	struct segment s = meaning(w);
+
+	return s.side == side && !s.ignored && s.off + s.len > next ? s.off + s.len : next;
+}
+
+uint32_t rewrite_next(const struct worker *w, const struct mos_conn *c, int side)
+{
+	const struct mos_packet *p = w->d.ctx->pkt;
+	const struct mos_end *e = &c->end[side];
+	uint32_t seq = end_seq(e, next_offset(w, c, side));
+	bool dropped = p && w->d.ctx->conn == c && c->last_side == side && p->verdict == MOS_DROPPED &&
+		       (p->tcp_flags & MOS_TH_FIN);
+
+	return rewrite_seq(w, c, side, seq + ((e->flags & MOS_END_FIN) && seq == e->fin_seq && !dropped));
+}
+
+int rewrite_insert(struct worker *w, struct mos_conn *c, int side, const void *bytes, size_t len, uint32_t *seq)
+{
+	uint64_t at = next_offset(w, c, side);
+	struct rewrite *r = len <= PUT_MAX ? make(w, c, side, left_before(w, c, side)) : NULL;
+	int rc = -ENOBUFS;
+
+	if (r) {
+		*seq = end_seq(&c->end[side], (uint64_t)edits_out(&r->dir[side], (int64_t)at, true));
+		rc = edits_add(&r->dir[side], &w->tcp.slab, at, 0, bytes, (uint32_t)len, false);
+		edits_pass(&r->dir[side]);
+	}
+	w->stats.edits += rc == 0;
+	w->stats.edit_limit += rc < 0;
+	return rc;
 }

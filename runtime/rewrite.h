@@ -44,8 +44,21 @@ void rewrite_acks(struct worker *w, struct mos_conn *c, struct mos_packet *p);
  */
 void rewrite_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, const struct segment *s);
 
+/* Bytes of a segment of side's, options included, as its receiver announced. */
+uint32_t rewrite_mss(const struct mos_conn *c, int side);
+
 /* The connection goes. */
 void rewrite_end(struct worker *w, struct mos_conn *c);
+
+/*
+ * Bytes that side did not send go before its next ones: the stream is edited, and *seq becomes the number that they are to
+ * be sent with, now and by the caller. Later they are sent again with side's next bytes until they are acknowledged. No
+ * packet of side may be in dispatch. -ENOBUFS as above.
+ */
+int rewrite_insert(struct worker *w, struct mos_conn *c, int side, const void *bytes, size_t len, uint32_t *seq);
+
+/* The number that what side sends next will leave with: behind the packet in dispatch, unless that is dropped. */
+uint32_t rewrite_next(const struct worker *w, const struct mos_conn *c, int side);
 
 /* A sequence number of side's stream as it leaves. seq as side numbers it. */
 uint32_t rewrite_seq(const struct worker *w, const struct mos_conn *c, int side, uint32_t seq);

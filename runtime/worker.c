@@ -36,6 +36,7 @@ int worker_init(struct worker *w, int cpu, const struct settings *set)
 	w->set = *set;
 	key_seed_init(&w->seed);
 	if ((rc = pool_init(&w->conns, sizeof(struct mos_conn), set->max_conns)) < 0 ||
+	    (rc = framings_init(&w->framings)) < 0 ||
 	    (rc = pool_init(&w->rewrites, sizeof(struct rewrite), set->max_conns)) < 0 ||
 	    (rc = track_init(&w->tcp, set->max_conns, set->buffer_memory)) < 0 ||
 	    (rc = table_init(&w->table, 1024, (const struct mos_conn *)w->conns.base)) < 0 ||
@@ -66,6 +67,7 @@ void worker_fini(struct worker *w)
 	table_fini(&w->table);
 	track_fini(&w->tcp);
 	outbox_fini(&w->outbox);
+	framings_fini(&w->framings);
 	pool_fini(&w->rewrites);
 	pool_fini(&w->conns);
 }
@@ -168,6 +170,7 @@ void worker_finish(struct worker *w)
 		if (c->flags & MOS_CONN_LIVE)
 			connection_end(w, c, MOS_ENDED_INPUT);
 	}
+	write_burst(w, 0);
 }
 
 /*

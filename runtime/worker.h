@@ -19,6 +19,7 @@
 #include "io/outbox.h"
 #include "mos_api.h"
 #include "pkt/defrag.h"
+#include "pkt/framing.h"
 #include "tcp/track.h"
 
 /* What decides a packet whose handler failed. */
@@ -59,6 +60,7 @@ struct worker {
 	const struct segment *seg;         /* what the packet in dispatch means; NULL: data in order, or none */
 	struct pool rewrites;              /* struct rewrite */
 	struct outbox outbox;              /* packets made here */
+	struct framings framings;          /* what stands before IP headers, for those */
 
 	struct io *in;
 	struct io_writer *out;     /* NULL: nobody wants what passes */

@@ -12,6 +12,7 @@ local host = require "mos.host"
 local ctx = require("mos.ffi").ctx
 require "mos.read"
 require "mos.edit"
+require "mos.inject"
 require "mos.library"
 
 host.at_exit = {}

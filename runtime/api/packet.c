@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/call.h"
+#include "inject.h"
 #include "pkt/edit.h"
 #include "rewrite.h"
 
@@ -164,4 +165,25 @@ int mtcp_setlastpkt(mctx_t m, int sock, int side, off_t offset, byte *data, uint
 	default:
 		return call_fail(EINVAL);
 	}
+}
+
+int mtcp_sendpkt(mctx_t m, int sock, const struct pkt_info *info)
+{
+	if (!call_socket(m, sock))
+		return -1;
+	if (!info)
+		return call_fail(EFAULT);
+	struct worker *w = worker_of(m);
+	const struct mos_sock *s = call_active(m, sock);
+
+	return (int)call_return(inject_packet(w, s ? worker_conn(w, s->conn) : NULL, info));
+}
+
+int mtcp_abort(mctx_t m, int sock)
+{
+	const struct mos_sock *s = call_active(m, sock);
+
+	if (!s)
+		return -1;
+	return (int)call_return(inject_reset(worker_of(m), worker_conn(worker_of(m), s->conn)));
 }

@@ -416,3 +416,155 @@ pkt:replace: what to put there must be a string, not nil
 	end)
 
 end)
+
+local http = [[
+	+.01 C P. 1:5(4) ack 1
+	+.01 S .  1:1(0) ack 5
+	+.01 S P. 1:4(3) ack 5
+	+.01 C .  5:5(0) ack 4
+]]
+
+describe("conn:reset", function()
+	it("sends each end a RST with the number that it expects", function()
+		local out, printed = edited([[
+mon:on("conn_new_data", function(conn, side) print(conn:reset()) end)
+mon:on("conn_end", "snd", function(conn, side) print(side, conn.end_reason, conn:state(side)) end)
+]], http)
+		assert.equal([[
+C P. 1(4) ack 1 abcd
+S . 1(0) ack 5
+S P. 1(3) ack 5 abc
+C . 5(0) ack 4
+C R. 5(0) ack 4 win 0
+S R. 4(0) ack 5 win 0
+]], out)
+		assert.equal("true\nnil\tthe connection is closed\ncli\treset\tclosed\nsvr\treset\tclosed\n", printed)
+	end)
+
+	it("drops the packet in dispatch, whose bytes its receiver then does not expect", function()
+		assert.equal([[
+C R. 1(0) ack 1 win 0
+S R. 1(0) ack 1 win 0
+S . 1(0) ack 5
+]], (edited([[client("snd", function(pkt, conn) assert(conn:reset()) end)]], http:match "(.-\n.-\n)")))
+	end)
+
+	it("counts in the numbers of an edited stream", function()
+		assert.equal([[
+C P. 1(6) ack 1 abXXcd
+S P. 1(4) ack 5 abcY
+C R. 7(0) ack 4 win 0
+S R. 5(0) ack 5 win 0
+]], (edited([[
+mon:on("pkt_in", "snd", function(conn, side, pkt)
+	if pkt.payload_len == 4 then pkt:insert(2, "XX") elseif pkt.payload_len == 3 then pkt:insert(3, "Y") end
+	if pkt.payload_len == 0 and pkt.seq == 1005 then conn:reset() end
+end)]], [[
+	+.01 C P. 1:5(4) ack 1
+	+.01 S P. 1:4(3) ack 7
+	+.01 C .  5:5(0) ack 5
+]])))
+	end)
+
+	it("answers a SYN so that it is believed", function()
+		local path = kit.tmp ".pcap"
+		local code, _, err = kit.run { kit.script(head .. [[
+mon:on("conn_start", "snd", function(conn) assert(conn:reset()) end)]]), "-r", kit.pcap "0 C S 0:0(0)", "-w", path }
+		assert.equal(0, code, err)
+		assert.equal("", err)
+		local _, out = kit.run { "--verify-checksums", "-r", path, show, "--", 1000 }
+		assert.matches("S R. %d+%(0%) ack 1 win 0\n", out)
+		assert.not_matches("C S", out)
+	end)
+
+	it("reaches both ends when the input has ended", function()
+		assert.equal([[
+C P. 1(4) ack 1 abcd
+C R. 5(0) ack 1 win 0
+S R. 1(0) ack 1 win 0
+]], (edited([[mon:on("conn_end", "snd", function(conn, side) if side == "cli" then conn:reset() end end)]],
+			"+.01 C P. 1:5(4) ack 1\n")))
+	end)
+end)
+
+describe("conn:inject", function()
+	it("sends a segment as if a side had", function()
+		assert.equal([[
+C P. 1(4) ack 1 abcd
+S . 1(0) ack 5
+S . 1(0) ack 5
+]], (edited([[
+mon:on("pkt_in", "snd", function(conn, side, pkt)
+	if pkt.seq == 5001 then print(conn:inject { side = "svr" }) end
+end)]], http:match "(.-\n.-\n)")))
+	end)
+
+	it("puts payload into the stream, which is sent again until it is acknowledged", function()
+		assert.equal([[
+C P. 1(4) ack 1 abcd
+S P. 1(5) ack 1 HELLO
+S . 6(0) ack 5
+S P. 1(8) ack 5 HELLOabc
+C . 5(0) ack 1 win 65532
+S P. 1(8) ack 5 HELLOabc
+C . 5(0) ack 1
+S P. 6(3) ack 5 abc
+C . 5(0) ack 4
+S F. 9(0) ack 5
+C F. 5(0) ack 5
+]], (edited([[
+client("rcv", function(pkt, conn) assert(conn:inject { side = "svr", payload = "HELLO" }) end)]], [[
+	+.01 C P. 1:5(4) ack 1
+	+.01 S .  1:1(0) ack 5
+	+.01 S P. 1:4(3) ack 5
+	+.01 C .  5:5(0) ack 3
+	+.01 S P. 1:4(3) ack 5
+	+.01 C .  5:5(0) ack 6
+	+.01 S P. 1:4(3) ack 5
+	+.01 C .  5:5(0) ack 9
+	+.01 S F. 4:4(0) ack 5
+	+.01 C F. 5:5(0) ack 10
+]])))
+	end)
+
+	it("cuts payload into segments, with timestamps where the connection has them", function()
+		local path = kit.tmp ".pcap"
+		local script = kit.script(head .. [[
+client("snd", function(pkt, conn) assert(conn:inject { side = "svr", payload = ("x"):rep(250) }) end)]])
+		local code, _, err = kit.run { script, "-r", kit.pcap [[
+	client [2001:db8::1]:40000
+	server [2001:db8::2]:80
+	vlan 7
+	0     C S  0:0(0) <mss 112,TS val 7 ecr 0>
+	+.01  S S. 0:0(0) ack 1 <mss 1460,TS val 9 ecr 7>
+	+.01  C .  1:1(0) ack 1 <nop,nop,TS val 8 ecr 9>
+	+.01  C P. 1:5(4) ack 1 <nop,nop,TS val 8 ecr 9>
+]], "-w", path }
+		assert.equal(0, code, err)
+		assert.equal("", err)
+		local _, out = kit.run { "--verify-checksums", "-r", path, show, "--", 1000 }
+		assert.equal("C P. 1(4) ack 1 abcd\nS . 1(100) ack 1\nS . 101(100) ack 1\nS P. 201(50) ack 1 "
+			.. ("x"):rep(50) .. "\n", out:match "C P.*")
+	end)
+
+	it("refuses what cannot be", function()
+		local _, printed = edited([[
+local function try(f, ...) print((select(2, pcall(f, ...)):gsub("^.-%d+%.lua:%d+: ", ""))) end
+client("snd", function(pkt, conn)
+	print(conn:inject { side = "cli", payload = "x" })
+	try(function() conn:inject { side = "svr", flags = "S" } end)
+	try(function() conn:inject { side = "svr", flags = "R", payload = "x" } end)
+	try(function() conn:inject { side = "both" } end)
+	try(function() conn:inject { flag = "R" } end)
+end)
+mon:on("pkt_in", "rcv", function(conn, side, pkt)
+	if pkt.fin then print(conn:inject { side = side, payload = "x" }) end
+end)
+]], "+.01 C P. 1:5(4) ack 1\n+.01 S F. 1:1(0) ack 5\n+.01 C F. 5:5(0) ack 2\n")
+		assert.matches("a packet of that side is in dispatch", printed)
+		assert.matches("conn:inject: flags are of 'R', 'P', 'U' and '.' %(ACK%), not 'S'", printed)
+		assert.matches("a segment with the flag R has no payload", printed)
+		assert.matches('side', printed)
+		assert.matches("unknown option of conn:inject 'flag'", printed)
+	end)
+end)
