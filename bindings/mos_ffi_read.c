@@ -24,13 +24,17 @@ int64_t mos_ffi_ppeek(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off
 	return reader_ppeek(ctx_worker(ctx), handle_sock(ctx, conn), side, buf, len, off);
 }
 
-/* The stream and the monitor's place in it, NULL where nothing is buffered. */
+/* The stream, in one piece, and the monitor's place in it; NULL where nothing is buffered. */
 static const struct stream *stream_of(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t *cursor)
 {
 	int sock = handle_sock(ctx, conn);
+	struct tracker *t = &ctx_worker(ctx)->tcp;
+	struct stream *s = sock < 0 ? NULL : track_stream(t, handle_conn(ctx, conn), side);
 
 	*cursor = sock < 0 ? 0 : ctx->socks[sock - PASSIVE_MAX].cursor[side];
-	return sock < 0 ? NULL : track_stream(&ctx_worker(ctx)->tcp, handle_conn(ctx, conn), side);
+	if (s)
+		stream_unite(s, &t->slab);
+	return s;
 }
 
 /* A look that moves nothing: a gap at the cursor is for mos_ffi_read to report. */

@@ -32,8 +32,14 @@ void delivery_new_data(struct worker *w)
 	for (uint32_t i = 0; i < w->dirty_n; i++) {
 		struct mos_conn *c = worker_conn(w, w->dirty[i] >> 1);
 
-		if (c->flags & MOS_CONN_LIVE)
-			raise_new_data(w, c, w->dirty[i] & 1);
+		if (!(c->flags & MOS_CONN_LIVE))
+			continue;
+		int side = w->dirty[i] & 1;
+
+		raise_new_data(w, c, side);
+		struct stream *st = track_stream(&w->tcp, c, side);
+		if (st && st->held)
+			stream_settle(st, &w->tcp.slab, reader_keep(w, c, side));
 	}
 	w->dirty_n = 0;
 }
@@ -209,11 +215,52 @@ void delivery_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p,
 	check_early(w, c, p);
 }
 
-void delivery_plain_slow(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off)
+/*
+ * Does each socket of the connection read what side receives, and none come back to what it has read: to look behind its
+ * cursor, to compare a retransmission?
+ */
+static bool reads_once(const struct worker *w, const struct mos_conn *c, int side)
+{
+	const int reads = (MOS_SOCK_READS_CLI | MOS_SOCK_PARSES_CLI) << side;
+	const uint32_t compares = BIT_REXMIT_SND | BIT_REXMIT_RCV | BIT_ERROR_NUL;
+
+	if (w->looks_back || (c->mask & compares))
+		return false;
+	for (uint32_t i = c->sock; i;) {
+		const struct mos_sock *s = pool_at(&w->d.socks, i);
+
+		if (!(s->flags & reads))
+			return false;
+		i = s->next;
+	}
+	return true;
+}
+
+/* The packet's payload stays where it is until the burst is over, unless a handler may write into it. */
+static bool hold(struct worker *w, struct mos_conn *c, const struct mos_packet *p, int side, struct stream *st)
+{
+	size_t i = (size_t)(p - w->burst);
+
+	if (i >= IO_BURST || p->payload_caplen < p->payload_len || (c->mask & BIT_PKT_IN_RCV) ||
+	    !reads_once(w, c, side))
+		return false;
+	w->pieces[i].bytes = p->data + p->payload;
+	w->pieces[i].len = p->payload_len;
+	return stream_hold(st, &w->tcp.slab, &w->pieces[i], reader_keep(w, c, side));
+}
+
+void delivery_plain_bytes(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off)
 {
 	struct segment s = { .side = sender, .off = off, .len = p->payload_len };
+	int side = !sender;
+	struct stream *st = track_stream(&w->tcp, c, side);
 
-	delivery_packet(w, c, p, &s);
+	if (!st && s.len && delivery_wanted(c, side))
+		st = make_stream(w, c, side, 0);
+	if (st && off == st->cont && s.len && delivery_wanted(c, side) && hold(w, c, p, side, st))
+		mark_dirty(w, c, side);
+	else
+		delivery_packet(w, c, p, &s);
 }
 
 void delivery_finish(struct worker *w, struct mos_conn *c)

@@ -17,14 +17,14 @@ static inline bool delivery_wanted(const struct mos_conn *c, int side)
 }
 
 /* The same for a packet that track_plain took: its bytes are the next ones, from stream offset off on. */
-void delivery_plain_slow(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off);
+void delivery_plain_bytes(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off);
 
 static inline void delivery_plain(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off)
 {
 	bool early = (c->end[0].flags | c->end[1].flags) & MOS_END_EARLY;
 
 	if (early || (p->payload_len && delivery_wanted(c, !sender)))
-		delivery_plain_slow(w, c, p, sender, off);
+		delivery_plain_bytes(w, c, p, sender, off);
 }
 
 /* Raise CONN_NEW_DATA for every side that the burst brought bytes. */

@@ -34,6 +34,7 @@ int worker_init(struct worker *w, int cpu, const struct settings *set)
 	memset(w, 0, sizeof(*w));
 	w->mctx.cpu = cpu;
 	w->set = *set;
+	w->looks_back = true;
 	key_seed_init(&w->seed);
 	if ((rc = pool_init(&w->conns, sizeof(struct mos_conn), set->max_conns)) < 0 ||
 	    (rc = framings_init(&w->framings)) < 0 ||

@@ -67,6 +67,8 @@ struct worker {
 	pthread_mutex_t *out_lock; /* NULL: no other worker writes to out */
 	struct mos_packet burst[IO_BURST];
 	uint32_t at; /* the packet of burst in dispatch, or about to be; its length: those are done */
+	struct stream_piece pieces[IO_BURST]; /* payloads of the burst, where a stream holds them */
+	bool looks_back;                      /* programs may ask for bytes that they have read before */
 	uint64_t now_ns;
 	uint64_t wake_ns; /* nothing is due before this time */
 

@@ -7,7 +7,7 @@
 struct place {
 	struct mos_sock *sock;
 	const struct mos_conn *conn;
-	const struct stream *stream; /* NULL: nothing is buffered */
+	struct stream *stream; /* NULL: nothing is buffered */
 	int side;
 };
 
@@ -36,6 +36,12 @@ static int place_read(struct worker *w, int sock, int side, struct place *at)
 	return err;
 }
 
+static void unite(struct worker *w, const struct place *at)
+{
+	if (at->stream)
+		stream_unite(at->stream, &w->tcp.slab);
+}
+
 static size_t unread(const struct place *at, const uint8_t **bytes, uint64_t *gap)
 {
 	size_t len = 0;
@@ -55,6 +61,7 @@ ssize_t reader_view(struct worker *w, int sock, int side, const uint8_t **bytes,
 		*gap = 0;
 	if (err)
 		return err;
+	unite(w, &at);
 	size_t len = unread(&at, bytes, &missing);
 
 	if (!missing)
@@ -74,6 +81,7 @@ ssize_t reader_consume(struct worker *w, int sock, int side, size_t len)
 
 	if (err)
 		return err;
+	unite(w, &at);
 	size_t there = unread(&at, &bytes, &gap);
 
 	if (len > there)
@@ -82,18 +90,27 @@ ssize_t reader_consume(struct worker *w, int sock, int side, size_t len)
 	return (ssize_t)len;
 }
 
+/* Piece by piece: who copies does not need them in one. */
 ssize_t reader_peek(struct worker *w, int sock, int side, void *buf, size_t len)
 {
+	struct place at;
 	const uint8_t *bytes;
-	ssize_t there = reader_view(w, sock, side, &bytes, NULL);
+	uint64_t missing;
+	size_t done = 0, n;
+	int err = place_read(w, sock, side, &at);
 
-	if (there <= 0)
-		return there;
-	if (len > (size_t)there)
-		len = (size_t)there;
-	if (len)
-		memcpy(buf, bytes, len);
-	return reader_consume(w, sock, side, len);
+	if (err)
+		return err;
+	while ((n = unread(&at, &bytes, &missing)) && done < len) {
+		n = n < len - done ? n : len - done;
+		memcpy((uint8_t *)buf + done, bytes, n);
+		done += n;
+		at.sock->cursor[side] += n;
+	}
+	if (!missing || done)
+		return (ssize_t)done;
+	at.sock->cursor[side] += missing;
+	return -ENODATA;
 }
 
 ssize_t reader_ppeek(struct worker *w, int sock, int side, void *buf, size_t len, uint64_t off)
@@ -117,6 +134,7 @@ ssize_t reader_find(struct worker *w, int sock, int side, const void *needle, si
 
 	if (err)
 		return err;
+	unite(w, &at);
 	size_t there = unread(&at, &bytes, &gap);
 
 	hit = there ? memmem(bytes, there, needle, len) : NULL;
@@ -132,6 +150,7 @@ int reader_starts_with(struct worker *w, int sock, int side, const void *prefix,
 
 	if (err)
 		return err;
+	unite(w, &at);
 	return unread(&at, &bytes, &gap) >= len && (!len || memcmp(bytes, prefix, len) == 0);
 }
 

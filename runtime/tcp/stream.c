@@ -277,11 +277,51 @@ static void write_early(struct stream *s, struct slab *slab, uint64_t off, uint6
 		segments_add(&s->segs, slab, s->policy, (struct range){ off, to });
 }
 
+bool stream_hold(struct stream *s, struct slab *slab, struct stream_piece *piece, uint64_t keep)
+{
+	if (keep < s->cont - s->held || s->early.n || piece->len > s->limit - s->held)
+		return false;
+	piece->next = NULL;
+	if (s->held) {
+		s->last->next = piece;
+	} else {
+		if (s->base < s->cont) {
+			raise_base(s, s->cont);
+			release(s, slab);
+		}
+		s->first = piece;
+	}
+	s->last = piece;
+	s->held += piece->len;
+	s->cont = s->max = s->cont + piece->len;
+	return true;
+}
+
+void stream_gather(struct stream *s, struct slab *slab, uint64_t keep)
+{
+	const struct stream_piece *piece = s->first;
+	uint64_t off = s->cont - s->held, from = lesser(greater(keep, off), s->cont);
+
+	if (!s->held)
+		return;
+	s->held = 0;
+	s->base = s->cont = s->max = from;
+	for (; piece; off += piece->len, piece = piece->next) {
+		size_t read = lesser(greater(from, off) - off, piece->len);
+
+		if (read < piece->len)
+			stream_write(s, slab, off + read, piece->bytes + read, piece->len - read, from);
+	}
+}
+
 struct stream_write stream_merge(struct stream *s, struct slab *slab, uint64_t off, const void *data, size_t len,
 				 uint64_t keep)
 {
 	struct stream_write w = { 0 };
 	const uint8_t *bytes = data;
+
+	stream_settle(s, slab, keep);
+
 	uint64_t end = off + len, cont = s->cont;
 
 	if (off < s->base) {
@@ -320,6 +360,7 @@ uint64_t stream_skip(struct stream *s, struct slab *slab, uint64_t to)
 {
 	if (to <= s->cont)
 		return 0;
+	stream_gather(s, slab, s->base);
 
 	uint64_t missing = to - s->cont - ranges_covered(&s->early, s->cont, to);
 	uint64_t old_base = s->base;
@@ -352,6 +393,7 @@ static void cut_early(struct stream *s, struct slab *slab)
 
 void stream_resize(struct stream *s, struct slab *slab, size_t limit)
 {
+	stream_gather(s, slab, s->base);
 	s->limit = limit = lesser(limit, MAX_LIMIT);
 	if (s->max - s->base > limit)
 		raise_base(s, lesser(s->cont, s->max - limit));
@@ -375,6 +417,28 @@ static size_t contiguous(const struct stream *s, uint64_t off)
 	return run && run->from <= off ? run->to - off : 0;
 }
 
+/* The held piece that off lies in, and how far. */
+static const struct stream_piece *piece_at(const struct stream *s, uint64_t off, size_t *into)
+{
+	const struct stream_piece *piece = s->first;
+
+	for (*into = off - s->base; *into >= piece->len; piece = piece->next)
+		*into -= piece->len;
+	return piece;
+}
+
+static void copy_held(const struct stream *s, uint64_t off, uint8_t *buf, size_t n)
+{
+	size_t into, part;
+
+	for (const struct stream_piece *piece = piece_at(s, off, &into); n; piece = piece->next, into = 0) {
+		part = lesser(n, piece->len - into);
+		memcpy(buf, piece->bytes + into, part);
+		buf += part;
+		n -= part;
+	}
+}
+
 ssize_t stream_ppeek(const struct stream *s, uint64_t off, void *buf, size_t len)
 {
 	if (off < s->base)
@@ -386,19 +450,32 @@ ssize_t stream_ppeek(const struct stream *s, uint64_t off, void *buf, size_t len
 
 	if (there == 0)
 		return -ENODATA;
-	if (n)
+	if (s->held)
+		copy_held(s, off, buf, n);
+	else if (n)
 		memcpy(buf, s->buf + (off - s->base), n);
 	return (ssize_t)n;
+}
+
+static const uint8_t *view_held(const struct stream *s, uint64_t off, size_t *len)
+{
+	size_t into;
+	const struct stream_piece *piece = piece_at(s, off, &into);
+
+	*len = piece->len - into;
+	return piece->bytes + into;
 }
 
 const uint8_t *stream_view(const struct stream *s, uint64_t off, size_t *len, uint64_t *gap)
 {
 	uint64_t at = greater(off, s->base);
-	const struct range *hole = ranges_at(&s->holes, at);
+	const struct range *hole = s->holes.n ? ranges_at(&s->holes, at) : NULL;
 
 	if (hole && hole->from <= at)
 		at = hole->to;
 	*gap = at - off;
+	if (at == off && s->held && off < s->cont)
+		return view_held(s, off, len);
 	*len = at == off && off < s->cont ? contiguous(s, off) : 0;
 	return *len ? s->buf + (off - s->base) : NULL;
 }

@@ -22,6 +22,9 @@
  * are stored, the gap shrinks, and they count as added, not as grown; a reader whose cursor has passed does not see
  * them. base never comes to rest inside a gap: when it rises into one it moves on to its end.
  *
+ * Bytes that come in order when all before them has been read may be held where they lie, in the packets of the burst,
+ * until it is over: nothing is copied if they are read by then, and nothing of them is kept. Every function below knows.
+ *
  * When memory is out, in-order bytes that find no room become a gap: cont goes on, so that the stream does not wedge,
  * and unread bytes stay. Early bytes that find none are dropped. Where a gap cannot be remembered, the bytes below it
  * go instead, oldest first, so that a reader finds one larger gap there. The next write tries again.
@@ -41,6 +44,13 @@
 /* Early runs at most, gaps and early segments. A write that would make one more early run is dropped, counted. */
 enum { STREAM_MAX_RUNS = 1024 };
 
+/* Bytes that lie in a packet. */
+struct stream_piece {
+	const uint8_t *bytes;
+	size_t len;
+	struct stream_piece *next;
+};
+
 struct stream {
 	uint8_t *buf;   /* byte at offset base */
 	uint64_t base;  /* lowest offset kept */
@@ -56,6 +66,10 @@ struct stream {
 	struct ranges early; /* runs above cont */
 	struct ranges holes; /* declared gaps in [base, cont) */
 	struct ranges segs;  /* early segments, where the policy depends on them (tcp/segments.h) */
+
+	/* [cont - held, cont), which is then all there is: base is cont - held, and there is no memory. */
+	size_t held;
+	struct stream_piece *first, *last;
 };
 
 /* What a write did: len = added + dropped + bytes that were there before. */
@@ -107,6 +121,36 @@ static inline struct stream_write stream_write(struct stream *s, struct slab *sl
 }
 
 /*
+ * Take the piece, whose bytes are the next ones, as held; piece->bytes and piece->len are set. It stays the caller's, and
+ * good until stream_settle. False, and nothing has changed, if bytes below the held ones are unread (below keep), bytes
+ * are early, or the limit would be passed: write them.
+ */
+bool stream_hold(struct stream *s, struct slab *slab, struct stream_piece *piece, uint64_t keep);
+
+/* Copy what is held and not below keep into the buffer. */
+void stream_gather(struct stream *s, struct slab *slab, uint64_t keep);
+
+/* Have what is there in one piece, for who wants to see all of it. */
+static inline void stream_unite(struct stream *s, struct slab *slab)
+{
+	if (s->held && s->first != s->last)
+		stream_gather(s, slab, s->base);
+}
+
+/* The burst is over, or something else comes that is not held. */
+static inline void stream_settle(struct stream *s, struct slab *slab, uint64_t keep)
+{
+	if (!s->held)
+		return;
+	if (keep < s->cont) {
+		stream_gather(s, slab, keep);
+		return;
+	}
+	s->base = s->cont;
+	s->held = 0;
+}
+
+/*
  * Give up waiting for the hole at cont: everything up to `to` that is not there is a gap. Advances cont to `to`, or to
  * the end of the early run that contains or begins at it. Returns the number of bytes missing. Nothing happens when
  * `to` is not above cont. A gap's length costs neither memory nor time; one that the window cannot span takes along the
@@ -123,7 +167,7 @@ ssize_t stream_ppeek(const struct stream *s, uint64_t off, void *buf, size_t len
 
 /*
  * The contiguous bytes at off without a copy: *len of them, at the address returned, valid until the next write. Stops
- * at cont, at a gap. NULL with *len 0 when there are none; *gap is then the number of bytes to skip when off lies in a
+ * at cont, at a gap, at the end of a held piece. NULL with *len 0 when there are none; *gap is then the number of bytes to skip when off lies in a
  * gap or below base, else 0.
  */
 const uint8_t *stream_view(const struct stream *s, uint64_t off, size_t *len, uint64_t *gap);

@@ -196,6 +196,7 @@ static int start_stream(struct worker *w, int sock, bool requests)
 
 	if (!event)
 		return -errno;
+	w->looks_back = false;
 	s->place = calloc((size_t)w->d.socks.cap + PASSIVE_MAX + 1, sizeof(*s->place));
 	return s->place ? listen_for(w, sock, event, MOS_NULL, requests ? on_request : on_data) : -ENOMEM;
 }

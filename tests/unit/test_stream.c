@@ -887,7 +887,10 @@ static void assert_same_at(const struct stream *s, uint64_t off)
 	while (end >= model.base && end < model.max && *there(end))
 		end++;
 	n = end - off;
-	assert_int_equal(len, off < model.cont ? n : 0);
+	if (s->held && off < model.cont)
+		assert_true(len <= n && (len > 0) == (n > 0)); /* as far as the piece reaches */
+	else
+		assert_int_equal(len, off < model.cont ? n : 0);
 	assert_int_equal(copied, n ? (ssize_t)n : off < model.base ? -ERANGE : off == model.max ? 0 : -ENODATA);
 	if (len)
 		assert_memory_equal(p, byte(off), len);
@@ -933,11 +936,65 @@ static void random_segment(uint64_t longest)
 		seg.bytes[i] = (uint8_t)((off + i) * 7 + chance(50));
 }
 
-static void random_op(struct stream *s, uint64_t *cursor, uint64_t longest, bool exact)
+static void random_read(uint64_t *cursor)
 {
 	if (*cursor < model.cont && !chance(4))
 		*cursor += rng(model.cont - *cursor + 1);
-	if (chance(40)) {
+}
+
+enum { PIECES = 4, PIECE_MAX = 700 };
+
+/* Bytes in order, offered to be held. */
+static void random_hold(struct stream *s, struct stream_piece *piece, uint8_t *bytes, uint64_t cursor)
+{
+	uint64_t len = smaller(1 + rng(PIECE_MAX), model.start + SPAN - 1 - model.cont), from = model.cont;
+	bool fits = len + (s->held ? model.cont - model.base : 0) <= model.limit;
+	bool all_read = cursor >= (s->held ? model.base : model.cont);
+
+	for (uint64_t i = 0; i < len; i++)
+		bytes[i] = (uint8_t)((from + i) * 7 + chance(50));
+	*piece = (struct stream_piece){ .bytes = bytes, .len = len };
+	if (!len)
+		return;
+	assert_int_equal(stream_hold(s, &slab, piece, cursor), fits && all_read && model.max == model.cont);
+	if (s->cont == from)
+		return;
+	if (s->first == piece)
+		model_raise_base(from);
+	for (uint64_t i = 0; i < len; i++) {
+		*byte(from + i) = bytes[i];
+		*there(from + i) = true;
+	}
+	model_raise_cont(from + len);
+}
+
+static void random_burst(struct stream *s, uint64_t *cursor)
+{
+	static uint8_t bytes[PIECES][PIECE_MAX];
+	struct stream_piece pieces[PIECES];
+
+	for (unsigned i = 0; i < PIECES; i++) {
+		random_hold(s, &pieces[i], bytes[i], *cursor);
+		assert_same(s);
+		random_read(cursor);
+		if (chance(10))
+			stream_unite(s, &slab);
+		assert_same(s);
+	}
+	if (s->held)
+		model_raise_base(smaller(larger(*cursor, model.base), model.cont));
+	stream_settle(s, &slab, *cursor);
+	memset(bytes, 0, sizeof(bytes));
+}
+
+static void random_op(struct stream *s, uint64_t *cursor, uint64_t longest, bool exact)
+{
+	random_read(cursor);
+	if (exact && chance(10)) {
+		if (chance(2))
+			*cursor = model.cont;
+		random_burst(s, cursor);
+	} else if (chance(40)) {
 		random_skip(s, exact);
 	} else if (chance(200)) {
 		random_resize(s);
