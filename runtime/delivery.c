@@ -236,16 +236,18 @@ static bool reads_once(const struct worker *w, const struct mos_conn *c, int sid
 	return true;
 }
 
-/* The packet's payload stays where it is until the burst is over, unless a handler may write into it. */
+/* The packet's payload stays where it is until the burst is over, unless somebody may write into it. */
 static bool hold(struct worker *w, struct mos_conn *c, const struct mos_packet *p, int side, struct stream *st)
 {
 	size_t i = (size_t)(p - w->burst);
 
 	if (i >= IO_BURST || p->payload_caplen < p->payload_len || (c->mask & BIT_PKT_IN_RCV) ||
-	    !reads_once(w, c, side))
+	    (c->flags & MOS_CONN_REWRITTEN) || !reads_once(w, c, side))
 		return false;
 	w->pieces[i].bytes = p->data + p->payload;
 	w->pieces[i].len = p->payload_len;
+	for (size_t at = 0; at < p->payload_len; at += 64)
+		__builtin_prefetch(w->pieces[i].bytes + at);
 	return stream_hold(st, &w->tcp.slab, &w->pieces[i], reader_keep(w, c, side));
 }
 
