@@ -168,6 +168,9 @@ struct lua_vm *vm_new(struct worker *w, char *err, size_t errlen)
 		return NULL;
 	}
 	vm->d.w = w;
+	/* A state that takes over from another finds connections of scripts that may have looked back. */
+	if (!w->d.engine.handle)
+		w->looks_back = false;
 	lua_atpanic(vm->d.L, panic);
 	if (fill_stack(vm, err, errlen) < 0) {
 		vm_free(vm);
@@ -207,12 +210,21 @@ static void set_module_path(lua_State *L, const char *script)
 	lua_pop(L, 3);
 }
 
+/* See bindings/mos/history.lua. */
+static void look_at(lua_State *L)
+{
+	lua_getfield(L, STACK_HOST, "look");
+	lua_pushvalue(L, -2);
+	lua_call(L, 1, 0);
+}
+
 /* Run the script that was loaded, or fail with what loading it said. */
 static int run_loaded(struct lua_vm *vm, int status, char *err, size_t errlen)
 {
 	lua_State *L = vm->d.L;
 
 	if (status == 0) {
+		look_at(L);
 		lua_dispatch_install(&vm->d);
 		status = lua_pcall(L, 0, 0, -2);
 	}

@@ -19,6 +19,11 @@ const uint8_t *mos_ffi_read(struct mos_ctx *ctx, uint64_t conn, int side, size_t
 	return bytes;
 }
 
+void mos_ffi_look_back(struct mos_ctx *ctx)
+{
+	ctx_worker(ctx)->looks_back = true;
+}
+
 int64_t mos_ffi_ppeek(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off, void *buf, size_t len)
 {
 	return reader_ppeek(ctx_worker(ctx), handle_sock(ctx, conn), side, buf, len, off);

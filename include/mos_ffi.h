@@ -440,6 +440,9 @@ void mos_ffi_parsed(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off);
  */
 int64_t mos_ffi_ppeek(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off, void *buf, size_t len);
 
+/* The script may ask for bytes that it has read before: keep them, as far as the buffers reach. */
+void mos_ffi_look_back(struct mos_ctx *ctx);
+
 /* Unread bytes in order; 0 at a gap. */
 size_t mos_ffi_available(struct mos_ctx *ctx, uint64_t conn, int side);
 

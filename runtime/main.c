@@ -54,6 +54,7 @@ static int load_object(struct app *app, struct worker *w, const char *path)
 		log_error("%s: no function mos_app_init(mctx_t)", path);
 		return EXIT_SCRIPT;
 	}
+	w->looks_back = object_may_call(path, "mtcp_ppeek");
 	init(&w->mctx);
 	return EXIT_FINE;
 }

@@ -8,6 +8,7 @@ local object = require "mos.object"
 local parser = require "mos.parser"
 local record = require "mos.record"
 local timer = require "mos.timer"
+local history = require "mos.history"
 local host = require "mos.host"
 local ctx = require("mos.ffi").ctx
 require "mos.read"
@@ -16,6 +17,7 @@ require "mos.inject"
 require "mos.library"
 
 host.at_exit = {}
+host.look = history.look
 
 if ctx.workers > 1 then
 	require "mos.output"

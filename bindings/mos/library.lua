@@ -1,5 +1,7 @@
 -- Libraries of events: folders on MOS_PATH, each with a manifest. `require "name"` finds them after what is part of
 -- mos-run and what lies next to the script; docs/writing-events.md describes them.
+local history = require "mos.history"
+
 local library = {}
 
 local kinds = { name = "string", version = "string", meaning = "string", main = "string", mos = "string" }
@@ -71,6 +73,7 @@ local function loader(module)
 	if not chunk then
 		error(why, 0)
 	end
+	history.look(chunk)
 	-- The main file is told its folder, for mos.load (folder .. "/x.so").
 	return function(...)
 		return chunk(module, folder)

@@ -2,6 +2,7 @@
 #ifndef MOS_API_OBJECT_H
 #define MOS_API_OBJECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "mos_api.h"
@@ -16,6 +17,9 @@ struct object *object_open(const char *path, char *err, size_t errlen);
 
 /* Its symbol of that name, or NULL. Valid until object_close. */
 void *object_symbol(const struct object *o, const char *name);
+
+/* May the object of that file call the function? True if the file cannot be read, or loads others. */
+bool object_may_call(const char *path, const char *name);
 
 /* NULL is a no-op. */
 void object_close(struct object *o);

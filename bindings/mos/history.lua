@@ -1,0 +1,42 @@
+-- May the script look at bytes that it has read before? If it cannot, nobody need keep them: what is read within its
+-- burst is then never copied. A function that mentions none of these words, nor loads more code where they could stand,
+-- has no way to ask.
+local lib = require "mos.ffi"
+
+local words = { "ppeek", "fragments", "find", "load", "dofile" }
+local dump = string.dump
+
+local function mentions(chunk)
+	local code = dump(chunk)
+	for _, word in ipairs(words) do
+		if code:find(word, 1, true) then
+			return true
+		end
+	end
+	return false
+end
+
+-- What a loader found; a module in C may do anything.
+local function look(chunk)
+	if type(chunk) == "function" then
+		local ok, yes = pcall(mentions, chunk)
+		if yes or not ok then
+			lib.C.mos_ffi_look_back(lib.ctx)
+		end
+	end
+	return chunk
+end
+
+-- Modules of the executable come from the second loader, and do not look back.
+local own = 2
+
+for i, loader in ipairs(package.loaders) do
+	if i ~= own then
+		package.loaders[i] = function(name)
+			local chunk = loader(name)
+			return (look(chunk))
+		end
+	end
+end
+
+return { look = look }
