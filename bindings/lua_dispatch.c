@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ctx.h"
 #include "event/events.h"
@@ -68,6 +69,27 @@ static bool filter(void *arg, uint32_t event_index)
 	return lua_dispatch_call(d) && d->w->d.ctx->result;
 }
 
+/* Where the script's function is that a handler calls: the upvalue `fn` of what handler.lua made, or the handler itself. */
+static void place(void *arg, uint32_t ref, char *text, size_t size)
+{
+	lua_State *L = ((struct lua_dispatch *)arg)->L;
+	const char *name;
+	lua_Debug ar;
+
+	lua_rawgeti(L, STACK_HANDLERS, (int)ref);
+	for (int i = 1; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
+		if (lua_isfunction(L, -1) && (name[0] == '\0' || strcmp(name, "fn") == 0)) {
+			lua_replace(L, -2);
+			break;
+		}
+		lua_pop(L, 1);
+	}
+	if (lua_isfunction(L, -1) && lua_getinfo(L, ">S", &ar))
+		snprintf(text, size, "%s:%d", ar.short_src, ar.linedefined);
+	else
+		lua_pop(L, 1);
+}
+
 /* Clearing an entry that is there allocates nothing, so it cannot fail. */
 static void ended(void *arg, uint32_t conn)
 {
@@ -89,7 +111,7 @@ void lua_dispatch_watch_ends(struct worker *w)
 
 void lua_dispatch_install(struct lua_dispatch *d)
 {
-	d->w->d.engine = (struct engine){ .handle = handle, .filter = filter, .arg = d };
+	d->w->d.engine = (struct engine){ .handle = handle, .filter = filter, .place = place, .arg = d };
 	d->w->d.sets.hold = refs_hold;
 	d->w->d.sets.hold_arg = &d->refs;
 }

@@ -101,7 +101,7 @@ static void fill_host(struct lua_dispatch *d)
 }
 
 /* Runs protected: everything that may fail for want of memory, or because a module of the bindings is broken. */
-static int make_state(lua_State *L)
+int vm_open_libraries(lua_State *L)
 {
 	luaL_openlibs(L);
 	luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
@@ -136,7 +136,7 @@ static int fill_stack(struct lua_vm *vm, char *err, size_t errlen)
 {
 	lua_State *L = vm->d.L;
 
-	if (protected_call(L, make_state, err, errlen) < 0)
+	if (protected_call(L, vm_open_libraries, err, errlen) < 0)
 		return -1;
 	lua_pushnil(L);
 	for (int i = STACK_ON_ERROR + 1; i <= STACK_HOST; i++)

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+struct lua_State;
 struct lua_vm;
 struct worker;
 
@@ -27,6 +28,9 @@ int vm_load(struct lua_vm *vm, const char *path, int argc, char **argv, char *er
 /* The same with a script's source (or bytecode) in memory; name is what messages call it, and where `require` looks. */
 int vm_load_text(struct lua_vm *vm, const char *name, const char *text, size_t len, int argc, char **argv, char *err,
 		 size_t errlen);
+
+/* Give a state LuaJIT's libraries, and the modules in the executable to `require`. No results; it may raise an error. */
+int vm_open_libraries(struct lua_State *L);
 
 /* Borrowed. Not to be entered while it is running. */
 struct lua_State *vm_state(struct lua_vm *vm);

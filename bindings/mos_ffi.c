@@ -3,26 +3,11 @@
 
 #include "api/object.h"
 #include "ctx.h"
+#include "event/reasons.h"
 #include "tcp/fsm.h"
 #include "util/log.h"
 #include "util/overlap.h"
 #include "util/suggest.h"
-
-static const char *const end_reasons[MOS_ENDED_COUNT] = {
-	[MOS_ENDED_OPEN] = "open",       [MOS_ENDED_CLOSED] = "closed", [MOS_ENDED_RESET] = "reset",
-	[MOS_ENDED_TIMEOUT] = "timeout", [MOS_ENDED_REUSED] = "reused", [MOS_ENDED_LIMIT] = "limit",
-	[MOS_ENDED_INPUT] = "input",
-};
-
-static const char *const error_reasons[MOS_ERR_COUNT] = {
-	[MOS_ERR_NONE] = "none",
-	[MOS_ERR_BUFFER_FULL] = "buffer_full",
-	[MOS_ERR_OUT_OF_WINDOW] = "out_of_window",
-	[MOS_ERR_CONFLICT] = "conflict",
-	[MOS_ERR_CHECKSUM] = "checksum",
-	[MOS_ERR_MALFORMED] = "malformed",
-	[MOS_ERR_GAP] = "gap",
-};
 
 const char *mos_ffi_name(uint32_t kind, uint32_t value)
 {
@@ -30,9 +15,9 @@ const char *mos_ffi_name(uint32_t kind, uint32_t value)
 	case MOS_NAME_STATE:
 		return value <= TCP_TIME_WAIT ? fsm_name((uint8_t)value) : NULL;
 	case MOS_NAME_END_REASON:
-		return value < MOS_ENDED_COUNT ? end_reasons[value] : NULL;
+		return end_reason_name(value);
 	case MOS_NAME_ERROR_REASON:
-		return value < MOS_ERR_COUNT ? error_reasons[value] : NULL;
+		return error_reason_name(value);
 	case MOS_NAME_OVERLAP:
 		return overlap_name(value);
 	default:

@@ -10,8 +10,10 @@
 
 #include "api/object.h"
 #include "control/event_table.h"
+#include "control/explain.h"
 #include "crew.h"
 #include "lua_vm.h"
+#include "new_monitor.h"
 #include "options.h"
 #include "pkt/decode.h"
 #include "util/log.h"
@@ -30,6 +32,7 @@ struct app {
 static struct run {
 	struct crew crew;
 	struct app app[WORKERS_MAX];
+	struct explain *explain;
 	double next_progress; /* seconds of the clock */
 	unsigned bursts;
 } run;
@@ -132,6 +135,8 @@ static int open_files(struct crew *e, const struct options *o)
 		log_error("%s", err);
 		return EXIT_INPUT;
 	}
+	if (run.explain)
+		in = explain_input(run.explain, in);
 	if (crew_source(e, &in, 1) < 0) {
 		log_error("%s", strerror(ENOMEM));
 		return EXIT_INPUT;
@@ -168,7 +173,7 @@ static bool any_failed(const struct crew *e)
  */
 static int process(struct crew *e)
 {
-	if (isatty(STDERR_FILENO)) {
+	if (isatty(STDERR_FILENO) && !run.explain) {
 		e->tick = progress_tick;
 		e->tick_arg = e->source[0];
 		run.next_progress = clock_s() + 1;
@@ -231,6 +236,14 @@ static int run_packets(struct crew *e, const struct options *o)
 	return rc != EXIT_FINE ? rc : closed != EXIT_FINE ? closed : flushed;
 }
 
+/* NO_COLOR: https://no-color.org */
+static bool wants_colour(void)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) && (!no || !*no);
+}
+
 static int load_and_run(struct crew *e, const struct options *o)
 {
 	int rc = load_apps(e, o);
@@ -242,6 +255,13 @@ static int load_and_run(struct crew *e, const struct options *o)
 	if (!o->ninputs) {
 		log_error("no input; name a capture with -r FILE, or -r - for standard input");
 		return EXIT_USAGE;
+	}
+	if (o->explain) {
+		run.explain = explain_new(crew_worker(e, 0), stdout, wants_colour(), !o->script);
+		if (!run.explain) {
+			log_error("cannot explain: %s", strerror(ENOMEM));
+			return EXIT_SCRIPT;
+		}
 	}
 	return run_packets(e, o);
 }
@@ -262,7 +282,18 @@ static int run_all(const struct options *o)
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		app_free(&run.app[i]);
 	crew_fini(&run.crew);
+	explain_free(run.explain);
 	return rc;
+}
+
+static int make_monitor(const char *name)
+{
+	char err[1024];
+
+	if (new_monitor(name, err, sizeof(err)) == 0)
+		return EXIT_FINE;
+	log_error("%s", err);
+	return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -277,6 +308,8 @@ int main(int argc, char **argv)
 		options_help(stdout);
 	} else if (o.version) {
 		printf("mos-run %s\n", MOS_VERSION);
+	} else if (o.new_monitor) {
+		rc = make_monitor(o.new_monitor);
 	} else {
 		log_set_level((enum log_level)(LOG_INFO + o.verbosity));
 		packet_decap_off(o.no_decap);

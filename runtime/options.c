@@ -22,6 +22,8 @@ enum {
 	OPT_ON_ERROR,
 	OPT_CHECK,
 	OPT_EVENTS,
+	OPT_EXPLAIN,
+	OPT_NEW_MONITOR,
 	OPT_STATS,
 	OPT_VERSION,
 	/* What getopt_long answers for a word that is no option; see getopt(3) on "-". */
@@ -44,6 +46,8 @@ enum {
 	X("on-error", OPT_ON_ERROR, required_argument, "ACTION")         \
 	X("check", OPT_CHECK, no_argument, "")                           \
 	X("events", OPT_EVENTS, optional_argument, "")                   \
+	X("explain", OPT_EXPLAIN, no_argument, "")                       \
+	X("new-monitor", OPT_NEW_MONITOR, required_argument, "NAME")     \
 	X("stats", OPT_STATS, no_argument, "")                           \
 	X("quiet", 'q', no_argument, "")                                 \
 	X("verbose", 'v', no_argument, "")                               \
@@ -330,6 +334,9 @@ static void set_flag(struct options *o, int answer)
 	case OPT_CHECK:
 		o->check = true;
 		break;
+	case OPT_EXPLAIN:
+		o->explain = true;
+		break;
 	case OPT_STATS:
 		o->stats = true;
 		break;
@@ -364,6 +371,9 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 		return 0;
 	case 'j':
 		return set_workers(o, value, why);
+	case OPT_NEW_MONITOR:
+		o->new_monitor = value;
+		return 0;
 	case OPT_MAX_CONNS:
 		return set_max_conns(o, value, why);
 	case OPT_BUFFER_MEMORY:
@@ -391,8 +401,10 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 /* What no single option can see. */
 static int check_whole(const struct options *o, const struct reason *why)
 {
-	if (!o->script && !o->help && !o->version && !o->events)
+	if (!o->script && !o->help && !o->version && !o->events && !o->explain && !o->new_monitor)
 		return usage(why, "no script given; try 'mos-run --help'");
+	if (o->explain && o->workers > 1)
+		return usage(why, "--explain follows one worker; leave out -j");
 	for (unsigned i = 0; i < o->ninputs && o->output && strcmp(o->output, "-") != 0; i++) {
 		if (!strcmp(o->inputs[i], o->output))
 			return usage(why, "'%s' cannot be read and written at once", o->output);
@@ -473,11 +485,11 @@ void options_help(FILE *f)
 	fprintf(f,
 		"Run\n"
 		"  -j, --workers NUMBER      threads, each with its own SCRIPT (default 1)\n"
-		"      --on-error ACTION     a packet whose handler failed: pass, drop, stop\n"
-		"                            the run (default %s)\n"
-		"      --check               load SCRIPT and run nothing\n"
+		"      --on-error ACTION     of a failed handler: pass, drop, stop (default %s)\n"
+		"      --explain             say what happens to each packet; needs no SCRIPT\n"
+		"      --new-monitor NAME    write a script, its spec and a capture to begin with\n"
 		"      --events[=markdown]   list the events, SCRIPT's own too, and run nothing\n"
-		"      --stats               print counters at the end\n"
+		"      --check  --stats      load and run nothing; print counters at the end\n"
 		"  -q, --quiet  -v, --verbose  --version  -h, --help\n"
 		"Examples\n"
 		"  mos-run -r http.pcap script.lua\n"

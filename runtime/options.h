@@ -18,7 +18,7 @@ enum events_list { EVENTS_NONE, EVENTS_TEXT, EVENTS_MARKDOWN };
 
 /* All strings are borrowed from argv. */
 struct options {
-	const char *script;  /* NULL only with help, version or events */
+	const char *script;  /* NULL only with help, version, events, explain or new_monitor */
 	bool script_is_so;   /* its name ends in ".so" */
 	char **args;         /* what came after "--" */
 	int nargs;           /* strings at args */
@@ -30,11 +30,13 @@ struct options {
 	unsigned workers;
 	uint32_t no_decap; /* for packet_decap_off */
 
-	bool check; /* load the script, run nothing */
+	bool check;   /* load the script, run nothing */
+	bool explain; /* say what happens to each packet */
 	bool stats;
 	bool help;
 	bool version;
 	enum events_list events;
+	const char *new_monitor; /* write one of that name; NULL: none */
 
 	int verbosity; /* -1 after -q, 0, 1 after -v: the last of them counts */
 

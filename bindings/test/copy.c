@@ -2,16 +2,32 @@
 
 #include <stdbool.h>
 
-enum { DEPTH_MAX = 16 };
+static void copy_at(lua_State *from, int index, lua_State *to, int memo);
 
-static void copy_at(lua_State *from, int index, lua_State *to, int depth);
-
-static void copy_table(lua_State *from, int index, lua_State *to, int depth)
+/* A table that has been copied is copied once: cycles end, and what is shared stays shared. */
+static bool copied(lua_State *to, int memo, const void *table)
 {
+	lua_pushlightuserdata(to, (void *)table);
+	lua_rawget(to, memo);
+	if (!lua_isnil(to, -1))
+		return true;
+	lua_pop(to, 1);
+	return false;
+}
+
+static void copy_table(lua_State *from, int index, lua_State *to, int memo)
+{
+	const void *table = lua_topointer(from, index);
+
+	if (copied(to, memo, table))
+		return;
 	lua_newtable(to);
+	lua_pushlightuserdata(to, (void *)table);
+	lua_pushvalue(to, -2);
+	lua_rawset(to, memo);
 	for (lua_pushnil(from); lua_next(from, index); lua_pop(from, 1)) {
-		copy_at(from, lua_gettop(from) - 1, to, depth + 1);
-		copy_at(from, lua_gettop(from), to, depth + 1);
+		copy_at(from, lua_gettop(from) - 1, to, memo);
+		copy_at(from, lua_gettop(from), to, memo);
 		lua_rawset(to, -3);
 	}
 }
@@ -34,7 +50,7 @@ static void copy_string(lua_State *from, int index, lua_State *to)
 	lua_pushlstring(to, text, len);
 }
 
-static void copy_at(lua_State *from, int index, lua_State *to, int depth)
+static void copy_at(lua_State *from, int index, lua_State *to, int memo)
 {
 	int type = lua_type(from, index);
 
@@ -48,13 +64,15 @@ static void copy_at(lua_State *from, int index, lua_State *to, int depth)
 		lua_pushnumber(to, lua_tonumber(from, index));
 	else if (type == LUA_TSTRING)
 		copy_string(from, index, to);
-	else if (type == LUA_TTABLE && depth < DEPTH_MAX)
-		copy_table(from, index, to, depth);
+	else if (type == LUA_TTABLE)
+		copy_table(from, index, to, memo);
 	else
 		copy_text(from, index, to);
 }
 
 void copy_value(lua_State *from, int index, lua_State *to)
 {
-	copy_at(from, index, to, 0);
+	lua_newtable(to);
+	copy_at(from, index, to, lua_gettop(to));
+	lua_remove(to, -2);
 }

@@ -6,8 +6,8 @@
 #include <lua.h>
 
 /*
- * Push a copy of the value at index of `from` onto `to`: nil, booleans, numbers, strings, and tables of them, to a depth of
- * 16. Of anything else its text, as tostring gives it.
+ * Push a copy of the value at index of `from` onto `to`: nil, booleans, numbers, strings, and tables of them, without their
+ * metatables. Of anything else its text, as tostring gives it.
  */
 void copy_value(lua_State *from, int index, lua_State *to);
 

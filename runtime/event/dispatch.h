@@ -24,6 +24,8 @@ struct engine {
 	bool (*filter)(void *arg, uint32_t event_index);
 	/* The record of a connection goes, its last handler has returned. NULL: nothing is kept per connection. */
 	void (*ended)(void *arg, uint32_t conn_index);
+	/* Where a handler's source is, "file.lua:12", for people. */
+	void (*place)(void *arg, uint32_t ref, char *text, size_t size);
 	void *arg;
 };
 

@@ -54,7 +54,8 @@ static void a_script_alone_gets_the_defaults(void **state)
 	assert_int_equal(l.o.nargs, 0);
 	assert_null(l.o.filter);
 	assert_null(l.o.output);
-	assert_false(l.o.check || l.o.stats || l.o.help || l.o.version);
+	assert_false(l.o.check || l.o.stats || l.o.help || l.o.version || l.o.explain);
+	assert_null(l.o.new_monitor);
 	assert_int_equal(l.o.events, EVENTS_NONE);
 	assert_int_equal(l.o.verbosity, 0);
 	assert_memory_equal(&l.o.set, &def, sizeof(def));
@@ -244,6 +245,20 @@ static void encapsulations_to_leave_add_up_and_an_overlap_policy_is_one(void **s
 	options_fini(&l.o);
 }
 
+static void explaining_and_a_new_monitor_need_no_script(void **state)
+{
+	struct line l;
+
+	(void)state;
+	parse_fine(&l, "--explain -r a.pcap");
+	assert_true(l.o.explain);
+	assert_null(l.o.script);
+	options_fini(&l.o);
+	parse_fine(&l, "--new-monitor x");
+	assert_string_equal(l.o.new_monitor, "x");
+	options_fini(&l.o);
+}
+
 static void what_is_wrong_is_named_in_one_line(void **state)
 {
 	static const struct {
@@ -252,6 +267,8 @@ static void what_is_wrong_is_named_in_one_line(void **state)
 	} lines[] = {
 		{ "", "no script given; try 'mos-run --help'" },
 		{ "-- a.lua", "no script given; try 'mos-run --help'" },
+		{ "--explain -j 2", "--explain follows one worker; leave out -j" },
+		{ "--new-monitor", "option '--new-monitor' needs its NAME" },
 		{ "--statz a.lua", "unknown option '--statz'; did you mean '--stats'?" },
 		{ "a.lua --on-eror=pass", "unknown option '--on-eror'; did you mean '--on-error'?" },
 		{ "--gibberish a.lua", "unknown option '--gibberish'" },
@@ -336,6 +353,8 @@ static void help_fits_a_terminal_and_names_every_option(void **state)
 		"--midstream",
 		"--check",
 		"--events",
+		"--explain",
+		"--new-monitor",
 		"=markdown",
 		"--stats",
 		"--on-error ACTION",
@@ -388,6 +407,7 @@ int main(void)
 		cmocka_unit_test(sizes_have_suffixes),
 		cmocka_unit_test(seconds_have_decimals),
 		cmocka_unit_test(encapsulations_to_leave_add_up_and_an_overlap_policy_is_one),
+		cmocka_unit_test(explaining_and_a_new_monitor_need_no_script),
 		cmocka_unit_test(what_is_wrong_is_named_in_one_line),
 		cmocka_unit_test(a_filter_through_standard_streams_is_fine),
 		cmocka_unit_test(a_long_message_is_cut_to_its_buffer),

@@ -10,8 +10,10 @@ local common = { name = true, hook = true, side = true, ts = true, packet = true
 local function value(v, depth)
 	if type(v) == "string" then
 		return packets.quote(v, 60)
-	elseif type(v) ~= "table" or depth > 3 then
+	elseif type(v) ~= "table" then
 		return tostring(v)
+	elseif depth > 3 then
+		return "{...}"
 	end
 	local parts, keys = {}, {}
 	for k in pairs(v) do

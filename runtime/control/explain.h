@@ -1,0 +1,28 @@
+/*
+ * mos-run --explain: what happens to each packet, as lines for people. It looks on from the watcher of event/dispatch.h and
+ * from around the input; without it nothing of it is there.
+ */
+#ifndef MOS_CONTROL_EXPLAIN_H
+#define MOS_CONTROL_EXPLAIN_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "io/io.h"
+#include "worker.h"
+
+struct explain;
+
+/*
+ * Explain what w does on out, with colours or without. Before the first packet. alone: no program monitors anything, so
+ * all connections are tracked for the explanation alone. NULL when memory is out.
+ */
+struct explain *explain_new(struct worker *w, FILE *out, bool colour, bool alone);
+
+/* The input to read in place of in, which it closes: packets that nobody saw are named, too. */
+struct io *explain_input(struct explain *x, struct io *in);
+
+/* NULL is a no-op. After the input is closed. */
+void explain_free(struct explain *x);
+
+#endif
