@@ -62,6 +62,9 @@ end
 -- The hook of that name. Left out, it is the only one that the event has, or the one outside both.
 function event.hook(level, id, value, name)
 	local hooks = hooks_of(id)
+	if name == nil and is_event[value] then
+		name = value.hook
+	end
 	if name ~= nil then
 		names.value(level + 1, "hook", names.hook, name)
 		return hooks[name] or
@@ -72,7 +75,7 @@ function event.hook(level, id, value, name)
 end
 
 local kinds = {
-	name = "string", parent = "any", filter = "any", meaning = "string", fields = "table",
+	name = "string", parent = "any", filter = "any", meaning = "string", fields = "table", hook = "string",
 	listen = "function", -- listen(sock): somebody listens on that socket to the event or to one below
 }
 
@@ -124,12 +127,16 @@ function event.define(options, make_filter, is_c_function)
 	local id = tonumber(C.mos_ffi_event_define(parent, c_function and filter.address or nil, filter and 1 or 0,
 		options.name, options.meaning))
 	must_define(3, id, options.name)
+	if options.hook then
+		event.hook(3, id, options.name or "the event", options.hook)
+	end
 	local index = tonumber(C.mos_ffi_event_index(id))
 	local self = setmetatable({ id = id, name = options.name or "event " .. index, parent = options.parent,
 		meaning = options.meaning, fields = options.fields, listen = options.listen }, Event)
 	local above = is_event[options.parent] and options.parent or by_name[options.parent]
 	self.source = source_of(self, above, filter)
 	self.above = above
+	self.hook = options.hook or (above and above.hook)
 	is_event[self], by_name[self.name] = true, self
 	if options.fields then
 		C.mos_ffi_event_describe(id, lines_of(options.fields))

@@ -202,6 +202,27 @@ method("udp", function()
 	return p.data + at, len, h[0] * 256 + h[1], h[2] * 256 + h[3]
 end)
 
+-- Value and echo reply of the TCP timestamps option (RFC 7323 3.2); nil without one.
+method("timestamps", function()
+	local p = current()
+	local at, stop = p.l4 + 20, p.l4 + p.tcp_hlen
+	if p.decoded ~= TCP or stop > p.caplen then
+		return nil
+	end
+	local d = p.data
+	while at + 10 <= stop do
+		local kind = d[at]
+		if kind == 8 and d[at + 1] == 10 then
+			return ((d[at + 2] * 256 + d[at + 3]) * 256 + d[at + 4]) * 256 + d[at + 5],
+				((d[at + 6] * 256 + d[at + 7]) * 256 + d[at + 8]) * 256 + d[at + 9]
+		elseif kind == 0 or (kind > 1 and d[at + 1] < 2) then
+			return nil
+		end
+		at = at + (kind == 1 and 1 or d[at + 1])
+	end
+	return nil
+end)
+
 method("drop", function()
 	current().verdict = C.MOS_DROPPED
 end)

@@ -15,6 +15,10 @@ local cases = {
 	{ "http_log", "http", {} },
 	{ "tls_log", "tls", {} },
 	{ "dns_log", "dns", {} },
+	{ "scan_detect", "scan", {} },
+	{ "scan_detect", "scan", { "--addresses", "5", "--syns", "30" }, "scan_detect_few.scan" },
+	{ "accounting", "subscribers", {} },
+	{ "accounting", "subscribers", { "--format", "json", "--prefix", "24" }, "accounting_json.subscribers" },
 }
 
 for _, case in ipairs(cases) do
