@@ -93,11 +93,11 @@ static void app_free(struct app *app)
 	object_close(app->object);
 }
 
-static double clock_s(void)
+static double clock_s(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
@@ -108,7 +108,7 @@ static void progress_tick(void *arg)
 
 	if (++run.bursts % 1024)
 		return;
-	double now = clock_s();
+	double now = clock_s(CLOCK_MONOTONIC);
 	if (now < run.next_progress)
 		return;
 	double done = in->ops->progress ? in->ops->progress((struct io *)arg) : -1;
@@ -117,6 +117,26 @@ static void progress_tick(void *arg)
 	else
 		log_progress("%s: %" PRIu64 " packets", in->path, in->packets);
 	run.next_progress = now + 1;
+}
+
+/* Longer than any connection stays without a packet, so that each replay begins as the first one did. */
+static uint64_t longest_idle_ns(const struct settings *s)
+{
+	uint64_t most = s->linger_ns;
+
+	most = s->half_open_ns > most ? s->half_open_ns : most;
+	most = s->established_ns > most ? s->established_ns : most;
+	most = s->closing_ns > most ? s->closing_ns : most;
+	return most + 1000000000;
+}
+
+static struct io *open_input(struct crew *e, const struct options *o, char *err, size_t errlen)
+{
+	struct io *in = io_pcap_open(o->inputs, o->ninputs, o->filter, err, errlen);
+
+	if (in && o->repeat)
+		in = io_preload(in, o->repeat, longest_idle_ns(&o->set), &e->stop, err, errlen);
+	return in;
 }
 
 static int open_files(struct crew *e, const struct options *o)
@@ -129,7 +149,7 @@ static int open_files(struct crew *e, const struct options *o)
 			return EXIT_USAGE;
 		}
 	}
-	struct io *in = io_pcap_open(o->inputs, o->ninputs, o->filter, err, sizeof(err));
+	struct io *in = open_input(e, o, err, sizeof(err));
 
 	if (!in) {
 		log_error("%s", err);
@@ -167,20 +187,48 @@ static bool any_failed(const struct crew *e)
 	return false;
 }
 
+/* How fast the packets of --preload went; where one thread did it all by CPU time, which other programs disturb less. */
+static void print_speed(const struct crew *e, double wall_s, double cpu_s)
+{
+	double s = e->n == 1 ? cpu_s : wall_s, packets;
+	struct stats sum;
+
+	crew_stats(e, &sum);
+	packets = (double)sum.packets;
+	if (!sum.packets || s <= 0)
+		return;
+	log_info("%" PRIu64
+		 " packets in %.3f s (%.3f s of CPU time): %.2f Mpps, %.1f ns each, %.2f Gbit/s, %.0f connections/s",
+		 sum.packets, wall_s, cpu_s, packets / s / 1e6, s / packets * 1e9, (double)sum.bytes * 8 / s / 1e9,
+		 (double)sum.connections / s);
+}
+
+static int run_timed(struct crew *e, bool show)
+{
+	double wall = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
+	int end = crew_run(e);
+
+	wall = clock_s(CLOCK_MONOTONIC) - wall;
+	cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	log_progress_end();
+	if (show)
+		print_speed(e, wall, cpu);
+	return end;
+}
+
 /*
  * Packets from the input to its end. What was read before an input failed counts; a capture that is cut short (a tool was
  * stopped while it wrote) is a warning, not a failure.
  */
-static int process(struct crew *e)
+static int process(struct crew *e, const struct options *o)
 {
 	if (isatty(STDERR_FILENO) && !run.explain) {
 		e->tick = progress_tick;
 		e->tick_arg = e->source[0];
-		run.next_progress = clock_s() + 1;
+		run.next_progress = clock_s(CLOCK_MONOTONIC) + 1;
 	}
-	int rc = EXIT_FINE, end = crew_run(e);
+	int rc = EXIT_FINE, end = run_timed(e, o->repeat);
 
-	log_progress_end();
 	if (end == IO_FAILED && e->fault->damaged) {
 		log_warn("%s", e->fault->error);
 	} else if (end == IO_FAILED) {
@@ -225,7 +273,7 @@ static int run_packets(struct crew *e, const struct options *o)
 	int rc = open_files(e, o);
 
 	if (rc == EXIT_FINE)
-		rc = process(e);
+		rc = process(e, o);
 	else if (e->stop)
 		rc = EXIT_FINE;
 	for (unsigned i = 0; (rc == EXIT_FINE || e->source[0]) && i < e->n; i++)

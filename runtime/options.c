@@ -25,6 +25,8 @@ enum {
 	OPT_EXPLAIN,
 	OPT_NEW_MONITOR,
 	OPT_STATS,
+	OPT_PRELOAD,
+	OPT_REPEAT,
 	OPT_VERSION,
 	/* What getopt_long answers for a word that is no option; see getopt(3) on "-". */
 	OPT_POSITIONAL = 1
@@ -36,6 +38,8 @@ enum {
 	X("filter", 'f', required_argument, "FILTER")                    \
 	X("write", 'w', required_argument, "FILE")                       \
 	X("workers", 'j', required_argument, "NUMBER")                   \
+	X("preload", OPT_PRELOAD, no_argument, "")                       \
+	X("repeat", OPT_REPEAT, required_argument, "NUMBER")             \
 	X("midstream", OPT_MIDSTREAM, no_argument, "")                   \
 	X("verify-checksums", OPT_VERIFY_CHECKSUMS, no_argument, "")     \
 	X("no-decap", OPT_NO_DECAP, required_argument, "KIND")           \
@@ -182,6 +186,18 @@ static int set_workers(struct options *o, const char *value, const struct reason
 	if (!read_digits(&s, WORKERS_MAX, &n) || *s || n == 0)
 		return usage(why, "-j takes a number of workers from 1 to %d, not '%s'", WORKERS_MAX, value);
 	o->workers = (unsigned)n;
+	return 0;
+}
+
+static int set_repeat(struct options *o, const char *value, const struct reason *why)
+{
+	enum { MOST = 1000000000 };
+	const char *s = value;
+	uint64_t n;
+
+	if (!read_digits(&s, MOST, &n) || *s || n == 0)
+		return usage(why, "--repeat takes a number from 1 to %d, not '%s'", MOST, value);
+	o->repeat = (unsigned)n;
 	return 0;
 }
 
@@ -340,6 +356,9 @@ static void set_flag(struct options *o, int answer)
 	case OPT_STATS:
 		o->stats = true;
 		break;
+	case OPT_PRELOAD:
+		o->repeat = o->repeat ? o->repeat : 1;
+		break;
 	case OPT_VERSION:
 		o->version = true;
 		break;
@@ -374,6 +393,8 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 	case OPT_NEW_MONITOR:
 		o->new_monitor = value;
 		return 0;
+	case OPT_REPEAT:
+		return set_repeat(o, value, why);
 	case OPT_MAX_CONNS:
 		return set_max_conns(o, value, why);
 	case OPT_BUFFER_MEMORY:
@@ -405,6 +426,8 @@ static int check_whole(const struct options *o, const struct reason *why)
 		return usage(why, "no script given; try 'mos-run --help'");
 	if (o->explain && o->workers > 1)
 		return usage(why, "--explain follows one worker; leave out -j");
+	if (o->repeat && !o->ninputs && !o->help && !o->version)
+		return usage(why, "--preload and --repeat need a capture: -r FILE");
 	for (unsigned i = 0; i < o->ninputs && o->output && strcmp(o->output, "-") != 0; i++) {
 		if (!strcmp(o->inputs[i], o->output))
 			return usage(why, "'%s' cannot be read and written at once", o->output);
@@ -474,7 +497,7 @@ void options_help(FILE *f)
 		   "  -f, --filter FILTER       only packets that this pcap filter matches\n"
 		   "  -w, --write FILE          write packets that were not dropped to this capture\n"
 		   "      --midstream           track connections whose SYN is missing, too\n"
-		   "      --no-decap KIND  --frag-overlap POLICY    see mos-run(1)\n"
+		   "      --no-decap KIND  --frag-overlap POLICY  --preload  --repeat NUMBER\n"
 		   "      --verify-checksums    raise the error event for a wrong checksum\n");
 	fprintf(f,
 		"Limits\n"

@@ -28,6 +28,7 @@ struct options {
 	const char *output; /* capture file to write, "-" is standard output; NULL: none */
 
 	unsigned workers;
+	unsigned repeat;   /* how often to give the packets, from memory; 0: once, from the files */
 	uint32_t no_decap; /* for packet_decap_off */
 
 	bool check;   /* load the script, run nothing */

@@ -65,6 +65,14 @@ struct io {
  */
 struct io *io_pcap_open(const char *const *paths, unsigned n, const char *filter, char *err, size_t errlen);
 
+/*
+ * All packets of `in`, read into memory now, and given `repeat` times, each time later than the time before by as long as
+ * they took and pause_ns. `in` is closed, whatever comes of it. What a handler writes into a frame stays there. Reading
+ * ends early, without a failure, when *stop is set (NULL: never). A damaged capture is a warning, and given as far as it
+ * goes; else, on failure, NULL with one line in err.
+ */
+struct io *io_preload(struct io *in, unsigned repeat, uint64_t pause_ns, const int *stop, char *err, size_t errlen);
+
 /* Are the input and the output the same file? "-" stands for standard input and output. Devices and pipes never are. */
 bool io_same_file(const char *input, const char *output);
 

@@ -235,6 +235,14 @@ static void encapsulations_to_leave_add_up_and_an_overlap_policy_is_one(void **s
 	struct line l;
 
 	(void)state;
+	parse_fine(&l, "a.lua -r a --preload");
+	assert_int_equal(l.o.repeat, 1);
+	options_fini(&l.o);
+
+	parse_fine(&l, "a.lua -r a --repeat 12 --preload");
+	assert_int_equal(l.o.repeat, 12);
+	options_fini(&l.o);
+
 	parse_fine(&l, "a.lua --no-decap gre --no-decap vxlan --frag-overlap linux");
 	assert_int_equal(l.o.no_decap, 1 << DECAP_GRE | 1 << DECAP_VXLAN);
 	assert_int_equal(l.o.set.defrag.overlap, MOS_OVERLAP_POLICY_LINUX);
@@ -280,6 +288,8 @@ static void what_is_wrong_is_named_in_one_line(void **state)
 		{ "a.lua -r", "option '-r' needs its FILE" },
 		{ "a.lua -qf", "option '-f' needs its FILTER" },
 		{ "a.lua --max-conns", "option '--max-conns' needs its NUMBER" },
+		{ "a.lua -r a --repeat 0", "--repeat takes a number from 1 to 1000000000, not '0'" },
+		{ "a.lua --preload", "--preload and --repeat need a capture: -r FILE" },
 		{ "a.lua --no-decap gra", "unknown --no-decap 'gra'; did you mean 'gre'?" },
 		{ "a.lua --frag-overlap os2",
 		  "unknown --frag-overlap 'os2'; there are first, last, bsd, linux, old_linux, windows, vista, solaris, hpux, "
@@ -350,6 +360,8 @@ static void help_fits_a_terminal_and_names_every_option(void **state)
 		"--write FILE",
 		"--no-decap KIND",
 		"--frag-overlap POLICY",
+		"--preload",
+		"--repeat NUMBER",
 		"--midstream",
 		"--check",
 		"--events",
