@@ -4,3 +4,4 @@ max_line_length = 120
 unused_args = false
 exclude_files = { "build*/" }
 files["tests/spec"] = { std = "+busted" }
+files["**/*_spec.lua"] = { std = "+busted" }

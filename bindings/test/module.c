@@ -226,34 +226,44 @@ static void make_global(lua_State *L)
 		luaL_error(L, "mos.test: cannot find its own library: %s", dlerror());
 }
 
-/* package.preload[name] for every file of mos.test, so that the test's state finds them as the script's finds mos. */
-static void preload(lua_State *L)
+/* A module that is there already. */
+static int loaded(lua_State *L)
 {
-	static const char prefix[] = "mos.test", shared[] = "mos.check";
+	lua_pushvalue(L, lua_upvalueindex(1));
+	return 1;
+}
 
+static void load_file(lua_State *L, const struct embed *f)
+{
+	lua_pushfstring(L, "=(%s)", f->name);
+	if (luaL_loadbuffer(L, (const char *)f->data, f->len, lua_tostring(L, -1)))
+		lua_error(L);
+	lua_remove(L, -2);
+}
+
+/*
+ * package.preload[name] for what mos.test requires, so that the test's state finds it as the script's finds mos, also when
+ * package.loaded has been emptied: busted does that between two files. Leaves mos.test itself, which is not among them.
+ */
+static void preload(lua_State *L, int core)
+{
 	lua_getglobal(L, "package");
 	lua_getfield(L, -1, "preload");
+	int table = lua_gettop(L);
+
+	lua_pushvalue(L, core);
+	lua_pushcclosure(L, loaded, 1);
+	lua_setfield(L, table, "mos.test.core");
 	for (size_t i = 0; i < embed_count; i++) {
 		const struct embed *f = &embed_files[i];
 
-		if (strncmp(f->name, prefix, sizeof(prefix) - 1) != 0 && strcmp(f->name, shared) != 0)
-			continue;
-		lua_pushfstring(L, "=(%s)", f->name);
-		if (luaL_loadbuffer(L, (const char *)f->data, f->len, lua_tostring(L, -1)))
-			lua_error(L);
-		lua_setfield(L, -3, f->name);
-		lua_pop(L, 1);
+		if (strncmp(f->name, "mos.test.", 9) == 0 || strcmp(f->name, "mos.check") == 0) {
+			load_file(L, f);
+			lua_setfield(L, table, f->name);
+		} else if (strcmp(f->name, "mos.test") == 0) {
+			load_file(L, f);
+		}
 	}
-	lua_pop(L, 2);
-}
-
-static void set_loaded(lua_State *L, const char *name)
-{
-	lua_getglobal(L, "package");
-	lua_getfield(L, -1, "loaded");
-	lua_pushvalue(L, -3);
-	lua_setfield(L, -2, name);
-	lua_pop(L, 3);
 }
 
 int luaopen_mos_test(lua_State *L)
@@ -269,12 +279,7 @@ int luaopen_mos_test(lua_State *L)
 
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
-	set_loaded(L, "mos.test.core");
-	preload(L);
-
-	lua_getglobal(L, "package");
-	lua_getfield(L, -1, "preload");
-	lua_getfield(L, -1, "mos.test");
+	preload(L, lua_gettop(L));
 	lua_call(L, 0, 1);
 	return 1;
 }

@@ -1,5 +1,8 @@
 -- mos-run as a user meets it: the command line, its errors and exit codes, and what the documentation says of them.
 local kit = require "kit"
+local console = require "console"
+
+local checkout, typed = console.checkout, console.typed
 
 local http = kit.source .. "/tests/pcaps/http.pcap"
 local hello = kit.source .. "/scripts/hello.lua"
@@ -17,26 +20,6 @@ local function frames(path)
 		at = at + 16 + len
 	end
 	return list
-end
-
--- A folder with scripts, tests and build/mos-run in it, as the documentation names them.
-local function checkout()
-	local dir = kit.tmp ".checkout"
-	local _, here = kit.command { "pwd" }
-	local function absolute(path)
-		return path:match "^/" and path or here:gsub("\n", "/") .. path
-	end
-	assert.equal(0, (kit.command { "sh", "-ec", [[
-		rm -rf "$1"; mkdir -p "$1/build/tests"; cd "$1"
-		ln -s "$2/scripts" "$2/tests" .; ln -s "$3" build/mos-run; ln -s "$4/tests/apps" build/tests/apps
-	]], "sh", dir, absolute(kit.source), absolute(kit.run_path), absolute(kit.build) }))
-	return dir
-end
-
--- What a command line prints there, errors included, as on a terminal.
-local function typed(dir, line)
-	local _, out = kit.command { "sh", "-c", 'cd "$1" && { ' .. line .. "; } 2>&1", "sh", dir }
-	return out
 end
 
 local function part(from, to)
@@ -319,24 +302,9 @@ describe("docs/start.md", function()
 		end
 	end)
 
-	-- Commands with what follows them up to the next one.
-	local function examples()
-		local list, inside = {}, false
-		for line in text:gmatch "([^\n]*)\n" do
-			if line:match "^```" then
-				inside = line == "```console"
-			elseif inside and line:match "^%$ " then
-				list[#list + 1] = { command = line:sub(3), promised = "" }
-			elseif inside then
-				list[#list].promised = list[#list].promised .. line .. "\n"
-			end
-		end
-		return list
-	end
-
 	-- One folder for all of them: an example may use what one above it wrote.
 	local dir
-	for _, example in ipairs(examples()) do
+	for _, example in ipairs(console.examples(text)) do
 		it("shows what is printed by " .. example.command, function()
 			dir = dir or checkout()
 			assert.equal(example.promised, typed(dir, example.command))

@@ -28,6 +28,16 @@ local function value(v, depth)
 	return "{" .. table.concat(parts, ", ") .. "}"
 end
 
+-- Has it fields of its own?
+function show.has_fields(e)
+	for k in pairs(e) do
+		if not common[k] then
+			return true
+		end
+	end
+	return false
+end
+
 function show.value(v)
 	return value(v, 0)
 end

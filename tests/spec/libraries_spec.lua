@@ -1,0 +1,100 @@
+-- Libraries of events say the same however their bytes are cut into segments.
+local t = require "mos.test"
+local kit = require "kit"
+
+-- A script that listens to every event of a library.
+local function listener(name)
+	return ([[
+local mos = require "mos"
+local mon = mos.monitor()
+for _, ev in pairs(require "mos.events.%s") do
+	if type(ev) == "table" and ev.id and ev.meaning then
+		mon:on(ev, function() end)
+	end
+end
+]]):format(name)
+end
+
+local function capture(name)
+	return t.capture(kit.pcap(kit.read(("%s/tests/pcaps/%s.seg"):format(kit.source, name))))
+end
+
+local function get(request, response)
+	return t.tcp():send("client", request):send("server", response)
+end
+
+local mail = t.tcp { server = "10.0.0.2:25" }
+	:send("server", "220-mx.example\r\n220 ready\r\n"):send("client", "EHLO client.example\r\n")
+	:send("server", "250-mx.example\r\n250 PIPELINING\r\n")
+	:send("client", "MAIL FROM:<a@example>\r\nRCPT TO:<b@example>\r\nDATA\r\n")
+	:send("server", "250 ok\r\n250 ok\r\n354 go\r\n"):send("client", "Subject: x\r\n\r\n..dot\r\nlast\r\n.\r\nQUIT\r\n")
+	:send("server", "250 queued\r\n221 bye\r\n"):close "server"
+
+-- A binary packet of SSH (RFC 4253 6) with a key exchange's offer (7.1).
+local function offer(lists)
+	local body = "\20" .. ("c"):rep(16)
+	for _, list in ipairs(lists) do
+		body = body .. "\0\0" .. string.char(math.floor(#list / 256), #list % 256) .. list
+	end
+	body = body .. "\0\0\0\0\0"
+	local padding = 4 + (8 - (5 + #body + 4) % 8) % 8
+	local length = 1 + #body + padding
+	return "\0\0" .. string.char(math.floor(length / 256), length % 256, padding) .. body .. ("\0"):rep(padding)
+end
+
+local kex = { "curve25519-sha256", "ssh-ed25519", "aes128-ctr", "aes256-ctr", "hmac-sha2-256", "hmac-sha2-512", "none",
+	"none", "", "" }
+
+-- A DNS message over TCP, with its length in front (RFC 1035 4.2.2).
+local function dns(flags, answer)
+	local message = "\18\52" .. flags .. "\0\1" .. (answer and "\0\1" or "\0\0") .. "\0\0\0\0"
+		.. "\7example\3org\0\0\1\0\1" .. (answer and "\192\12\0\1\0\1\0\0\0\60\0\4\192\0\2\1" or "")
+	return "\0" .. string.char(#message) .. message
+end
+
+local cases = {
+	{ "http", "pipelined requests", get("GET /a HTTP/1.1\r\nHost: a\r\n\r\nHEAD /b HTTP/1.1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 304 Not Modified\r\n\r\n") },
+	{ "http", "chunks", get("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+		.. "3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nT: v\r\n\r\n",
+		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n") },
+	{ "http", "a body until the end", get("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\nto the end"):close "server" },
+	{ "http", "an upgrade", get("GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+		"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\129\1x") },
+	{ "http", "what is no HTTP", get("GET / HTTP/1.1\r\nno colon\r\n\r\n", "HTTP/1.1 xyz\r\n\r\n") },
+	{ "http", "noise", get("\1\2\3\r\n\r\n", "\0\0\0") },
+	{ "smtp", "a mail", mail },
+	{ "smtp", "STARTTLS", t.tcp { server = "10.0.0.2:25" }:send("server", "220 x\r\n"):send("client", "STARTTLS\r\n")
+		:send("server", "220 go\r\n"):send("client", "\22\3\1\0\5hello") },
+	{ "ssh", "banners and offers", t.tcp { server = "10.0.0.2:22" }
+		:send("server", "please wait\r\nSSH-2.0-OpenSSH_9.2 Debian\r\n"):send("client", "SSH-2.0-x\r\n" .. offer(kex))
+		:send("server", offer(kex) .. "\0\0\0\12\10\21rest of it") },
+	{ "ssh", "what is no SSH", t.tcp { server = "10.0.0.2:22" }:send("client", "SSH-2.0-x\r\n\255\255\255\255\1") },
+	{ "dns", "over TCP", t.tcp { server = "10.0.0.2:53" }:send("client", dns "\1\0" .. dns "\1\0")
+		:send("server", dns("\129\128", true) .. dns("\129\128", true)) },
+	{ "dns", "what is no DNS", t.tcp { server = "10.0.0.2:53" }:send("client", "\0\3abc" .. dns "\1\0") },
+}
+
+-- Pieces of a body come as segments do; how far a message is, and the time, are those of the moment.
+local options = { pieces = { http_body = "data" }, ignore = { "body_len", "complete", "ts" } }
+
+for _, case in ipairs(cases) do
+	describe("mos.events." .. case[1], function()
+		it("does not depend on segments: " .. case[2], function()
+			local script = listener(case[1])
+			local own = 0
+			for _, e in ipairs(t.run(script, case[3]).events) do
+				own = own + (e.user and 1 or 0)
+			end
+			assert.is_true(own > 0 or case[2] == "noise")
+			t.every_split(case[3], script, nil, options)
+		end)
+	end)
+end
+
+describe("mos.events.tls", function()
+	-- Up to TLS 1.2 the curve comes after the server's hello; which end is the last to have its keys depends on bursts.
+	it("does not depend on segments: handshakes of a capture", function()
+		t.every_split(capture "tls", listener "tls", nil, { step = 401, bursts = false, ignore = { "ts", "curve" } })
+	end)
+end)
