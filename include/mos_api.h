@@ -277,6 +277,11 @@ enum mos_socket_opts {
 	MOS_CLIOVERLAP = 0x0f,
 	MOS_SVROVERLAP = 0x10,
 
+	/* Given up by mOS: the names compile, and are no options. */
+	MOS_SEQ_REMAP = 0x0b,
+	MOS_FRAG_CLIBUF = 0x0d,
+	MOS_FRAG_SVRBUF = 0x0e,
+
 	/* Not mOS's. */
 	MOS_END_REASON = 0x101,
 	MOS_ERROR_REASON = 0x102

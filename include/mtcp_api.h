@@ -19,13 +19,17 @@
 #define UNUSED(x) (void)x
 #endif
 
+#ifndef INPORT_ANY
+#define INPORT_ANY (uint16_t)0
+#endif
+
 typedef unsigned char byte;
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* A worker, as programs see it. Borrowed: valid until the program's exit function has returned. */
+/* A worker, as programs see it. Borrowed: valid until the program's exit function has returned, or mtcp_destroy. */
 struct mtcp_context {
 	int cpu; /* the worker's number, from 0 */
 };
@@ -45,6 +49,91 @@ enum socket_type {
 	MOS_SOCK_EPOLL,
 	MOS_SOCK_PIPE
 };
+
+/* A signal's handler, as signal(2) has it. */
+typedef void (*mtcp_sighandler_t)(int);
+
+#define APP_NAME_LEN 40
+#define MOS_APP      20 /* applications at most */
+#define MOS_APP_ARGC 20 /* words of each at most */
+
+/*
+ * The settings of a program that has a main() of its own, from mos.conf. mtcp_getconf fills it in, mtcp_setconf takes it.
+ * What is not said to be for information has an effect.
+ */
+struct mtcp_conf {
+	int num_cores;       /* contexts; as many as netdev's masks have cores, else 1 */
+	int max_concurrency; /* connections per core */
+	uint64_t cpu_mask;   /* of all interfaces; for information */
+
+	int max_num_buffers; /* for information */
+	int rcvbuf_size;     /* receive buffer of each side, bytes; 0: none */
+	int sndbuf_size;     /* for information */
+
+	int tcp_timewait; /* seconds that a closed connection's record stays */
+	int tcp_timeout;  /* seconds after which an idle connection ends; -1: never */
+
+	/* The application blocks, for information: masks of cores, and the words of "run". */
+	uint64_t app_cpu_mask[MOS_APP];
+	char *app_argv[MOS_APP][MOS_APP_ARGC];
+	int app_argc[MOS_APP];
+	int num_app;
+};
+
+/*
+ * Programs with a main() of their own
+ *
+ * mtcp_init reads mos.conf (docs/porting-from-mos.md: its keys, and what stands for a network card here). Then
+ * mtcp_create_context makes a context for each core, 0 to num_cores - 1, and the program sets up its sockets and
+ * handlers with it. In mtcp_app_join the packets pass: the run begins when every context has been made, and been set up,
+ * which means that its maker has come to mtcp_app_join, with this or another context. It is over at the end of the
+ * input, at SIGINT or SIGTERM unless the program handles them itself, or when every context was destroyed. Handlers run
+ * in mtcp_app_join where there is one context, else on a thread per context.
+ *
+ * A program that mos-run loads needs none of these calls.
+ */
+
+/*
+ * The environment's MOS_CONF_OVERRIDE, "key=value,...", overrides keys of the file. An unknown key is warned of with its
+ * line, on standard error.
+ *
+ * EFAULT: NULL. EBUSY: called before. EINVAL: the file is broken; place and reason are on standard error. ENOENT and
+ * others of open(2).
+ */
+int mtcp_init(const char *config_file);
+
+/* Free everything; mtcp_init may follow. EPERM: no mtcp_init before. EBUSY: the run is not over. */
+int mtcp_destroy(void);
+
+/* EINVAL: NULL. EPERM: no mtcp_init before. Strings stay the runtime's. */
+int mtcp_getconf(struct mtcp_conf *conf);
+
+/* EINVAL: NULL, or a value that cannot be. EPERM: no mtcp_init before. EBUSY: there is a context. */
+int mtcp_setconf(const struct mtcp_conf *conf);
+
+/* Have the calling thread run on core cpu, modulo the cores that there are. EINVAL: negative. */
+int mtcp_core_affinitize(int cpu);
+
+/*
+ * The context of a core, or NULL. EPERM: no mtcp_init before, or the run has begun. EINVAL: no core of that number among
+ * num_cores. EEXIST: made before. ENOMEM.
+ */
+mctx_t mtcp_create_context(int cpu);
+
+/*
+ * The program is done with a context: when it is with all of them, the run ends. It may be called in a signal handler. The
+ * context's memory stays until mtcp_destroy.
+ */
+int mtcp_destroy_context(mctx_t mctx);
+
+/* See above. What cannot be opened or read is told on standard error. */
+void mtcp_app_join(mctx_t mctx);
+
+/* Returns handler, or SIG_ERR (EINVAL: no such signal). Where there are several contexts, no thread of theirs takes signals. */
+mtcp_sighandler_t mtcp_register_signal(int signum, mtcp_sighandler_t handler);
+
+/* Connections that a context tracks now; 0 with errno set on failure. */
+uint32_t mtcp_get_connection_cnt(mctx_t mctx);
 
 /*
  * A passive monitoring socket: type MOS_SOCK_MONITOR_STREAM or MOS_SOCK_MONITOR_RAW. domain is AF_INET (IPv4 only),

@@ -17,6 +17,7 @@ struct line {
 
 static const char *const level_name[] = { "error", "warning", "info", "debug" };
 
+static const char *name = "mos-run";
 static _Atomic int max_level = LOG_INFO;
 static atomic_bool progress_shown;
 
@@ -54,6 +55,11 @@ void log_set_level(enum log_level level)
 	max_level = (int)level;
 }
 
+void log_set_name(const char *new_name)
+{
+	name = new_name;
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	int saved = errno;
@@ -64,7 +70,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 		return;
 	if (atomic_exchange(&progress_shown, false))
 		line_add(&l, CLEAR_LINE);
-	line_add(&l, "mos-run: ");
+	line_add(&l, name);
+	line_add(&l, ": ");
 	line_add(&l, level_name[level]);
 	line_add(&l, ": ");
 	va_start(ap, fmt);

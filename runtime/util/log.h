@@ -8,6 +8,9 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+/* What lines begin with, "mos-run" unless said. Kept, not copied. */
+void log_set_name(const char *name);
+
 /* Messages above this level are dropped. The default is LOG_INFO. */
 void log_set_level(enum log_level level);
 
