@@ -7,6 +7,7 @@
 #include "ctx.h"
 #include "event/events.h"
 #include "lua_error.h"
+#include "util/log.h"
 
 /* "conn_start, packet 12": what was in dispatch when a function failed. */
 static void describe(const struct mos_ctx *ctx, char *text, size_t size)
@@ -22,14 +23,180 @@ static void describe(const struct mos_ctx *ctx, char *text, size_t size)
 		snprintf(text, size, "%s", name);
 }
 
+static struct place place_of(const struct lua_dispatch *d, bool filter)
+{
+	const struct mos_ctx *x = d->w->d.ctx;
+
+	if (!x->in_handler)
+		return (struct place){ .kind = PLACE_OTHER };
+	if (filter)
+		return (struct place){ PLACE_FILTER, -1, 0, x->event };
+	if (!x->hook)
+		return (struct place){ PLACE_TIMER, x->sock, 0, 0 };
+	int sock = x->conn ? x->socks[x->sock - PASSIVE_MAX].passive : x->sock;
+
+	return (struct place){ PLACE_HANDLER, sock, x->hook, x->event };
+}
+
+static const char *hook_text(uint32_t hook)
+{
+	return hook == MOS_HK_SND ? " at snd" : hook == MOS_HK_RCV ? " at rcv" : "";
+}
+
+static void place_text(const struct lua_dispatch *d, const struct place *p, char *text, size_t size)
+{
+	const struct event *e = event_find(p->event);
+	const char *name = e && e->name[0] ? e->name : "an event without a name";
+
+	if (p->kind == PLACE_HANDLER)
+		snprintf(text, size, "the handler of %s%s of monitor %s", name, hook_text(p->hook),
+			 d->w->d.passive[p->number].name);
+	else if (p->kind == PLACE_FILTER)
+		snprintf(text, size, "the filter of %s", name);
+	else
+		snprintf(text, size, "a timer");
+}
+
+/* Writing to an entry that is there allocates nothing. */
+static void put_nothing(struct lua_dispatch *d, int table, uint32_t index)
+{
+	lua_pushvalue(d->L, STACK_NOTHING);
+	lua_rawseti(d->L, table, (int)index);
+}
+
+static void take_out_at(struct lua_dispatch *d, const struct place *p)
+{
+	const struct event *e = event_find(p->event);
+	const struct hset *set = p->kind == PLACE_HANDLER ? hset_at(&d->w->d.sets, d->w->d.passive[p->number].set)
+							  : NULL;
+
+	if (p->kind == PLACE_FILTER && e)
+		put_nothing(d, STACK_FILTERS, e->index);
+	for (uint32_t i = 0; set && i < set->nregs; i++) {
+		const struct registration *r = &set->regs[i];
+
+		if (r->event == p->event && slot_hook(r->slot) == p->hook && r->handler.ref)
+			put_nothing(d, STACK_HANDLERS, r->handler.ref & REF_NUMBER);
+	}
+	if (p->kind == PLACE_TIMER)
+		timers_drop(&d->w->timers, p->number);
+}
+
+static void report_out(struct lua_dispatch *d, const struct place *p, const char *why)
+{
+	char text[160];
+
+	place_text(d, p, text, sizeof(text));
+	log_error("%s is taken out: %s; the rest goes on", text, why);
+	d->w->stats.handlers_out++;
+}
+
+/* The handler that has just failed; also one that it has put in its own place on this connection. */
+static void take_out_running(struct lua_dispatch *d, const struct place *p)
+{
+	const struct mos_ctx *x = d->w->d.ctx;
+
+	put_nothing(d, STACK_HANDLERS, d->ref);
+	if (!x->conn)
+		return;
+	const struct hset *set = hset_at(&d->w->d.sets, x->socks[x->sock - PASSIVE_MAX].set);
+	for (uint32_t i = 0; i < set->nregs; i++) {
+		const struct registration *r = &set->regs[i];
+
+		if (r->event == p->event && slot_hook(r->slot) == p->hook && (r->handler.ref & REF_NUMBER) != d->ref) {
+			dispatch_register(&d->w->d, x->sock, p->event, p->hook, (struct handler){ .ref = 0 });
+			return;
+		}
+	}
+}
+
+static void count_error(struct lua_dispatch *d, const struct place *p)
+{
+	char why[64];
+	enum contain_answer answer = contain_error(d->contain, p, d->w->now_ns);
+
+	if (answer == CONTAIN_NO)
+		return;
+	if (p->kind == PLACE_HANDLER)
+		take_out_running(d, p);
+	else
+		take_out_at(d, p);
+	if (answer != CONTAIN_NOW)
+		return;
+	snprintf(why, sizeof(why), "it failed more than %u times in a second", d->contain->most);
+	report_out(d, p, why);
+}
+
+void lua_dispatch_contain(struct lua_dispatch *d)
+{
+	for (uint32_t i = 0; i < d->contain->n; i++)
+		if (d->contain->v[i].out)
+			take_out_at(d, &d->contain->v[i].place);
+}
+
+/* The state is of no use any more. Between two packets rest() is called, and gives the script a fresh one. */
+static void lose(struct lua_dispatch *d, const struct place *p, const char *why)
+{
+	char text[160], where[128];
+
+	place_text(d, p, text, sizeof(text));
+	describe(d->w->d.ctx, where, sizeof(where));
+	log_error("%s %s (%s): the script begins afresh", p->kind == PLACE_OTHER ? "a function" : text, why, where);
+	d->lost = true;
+	d->w->d.engine.handle = NULL;
+	d->w->d.engine.filter = NULL;
+	d->w->d.engine.ended = NULL;
+	d->w->halted = true;
+	if (p->kind != PLACE_OTHER && contain_strike(d->contain, p) == CONTAIN_NOW)
+		report_out(d, p, "it has cost the script its state three times");
+}
+
+static void killed(struct lua_dispatch *d, const struct place *p)
+{
+	d->w->stats.handlers_stopped++;
+	lose(d, p, "took too long and could not be stopped");
+}
+
+enum { COLLECT_ROOM = 64 << 10 };
+
+static int collect(lua_State *L)
+{
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	return 0;
+}
+
+/*
+ * First a collection. Where memory is out again within a second, or little is free after it, the script needs a fresh
+ * state: collecting again and again would stall the packets.
+ */
+static void memory_out(struct lua_dispatch *d, const struct place *p)
+{
+	uint64_t now = d->w->now_ns;
+	bool again = d->full_ns && now - d->full_ns < 1000000000;
+
+	d->full_ns = now ? now : 1;
+	d->w->stats.script_memory_out++;
+	lua_arena_allow(d->arena, COLLECT_ROOM);
+	bool collected = !again && watch_run(d->watch, d->L, collect, NULL, WATCH_MAIN) == 0;
+	lua_arena_allow(d->arena, -COLLECT_ROOM);
+	if (!collected || lua_arena_is_short(d->arena))
+		lose(d, p, "needed more memory than --script-memory allows");
+}
+
 /*
  * The message handler has told errors apart by place. It is not called when memory is out, nor when it fails itself: those
  * are logged once.
  */
-__attribute__((noinline, cold)) static void failed(struct lua_dispatch *d, int status)
+__attribute__((noinline, cold)) static void failed(struct lua_dispatch *d, int status, bool filter)
 {
+	struct place p = place_of(d, filter);
 	char where[128];
 
+	worker_handler_failed(d->w);
+	if (status == WATCH_KILLED) {
+		killed(d, &p);
+		return;
+	}
 	describe(d->w->d.ctx, where, sizeof(where));
 	if (status == LUA_ERRRUN || !(d->said & 1u << status))
 		error_pop_log(d->L, where);
@@ -38,18 +205,25 @@ __attribute__((noinline, cold)) static void failed(struct lua_dispatch *d, int s
 	if (status != LUA_ERRRUN)
 		d->said |= 1u << status;
 	if (status == LUA_ERRMEM)
-		lua_gc(d->L, LUA_GCCOLLECT, 0);
-	worker_handler_failed(d->w);
+		memory_out(d, &p);
+	else if (p.kind != PLACE_OTHER)
+		count_error(d, &p);
 }
 
-bool lua_dispatch_call(struct lua_dispatch *d)
+/* One call, with what bindings/mos needs to know of it. */
+static inline int call(struct lua_dispatch *d, unsigned allowed)
 {
 	d->call.conn = ctx_handle(d->w->d.ctx);
 	d->call.no_pkt = !d->w->d.ctx->pkt;
-	int status = lua_pcall(d->L, 0, 0, STACK_ON_ERROR);
+	return watch_call(d->watch, d->L, STACK_ON_ERROR, allowed);
+}
+
+bool lua_dispatch_call(struct lua_dispatch *d, unsigned allowed)
+{
+	int status = call(d, allowed);
 
 	if (__builtin_expect(status != 0, 0))
-		failed(d, status);
+		failed(d, status, false);
 	return status == 0;
 }
 
@@ -57,16 +231,29 @@ static void handle(void *arg, uint32_t ref)
 {
 	struct lua_dispatch *d = arg;
 
-	lua_rawgeti(d->L, STACK_HANDLERS, (int)ref);
-	lua_dispatch_call(d);
+	/* Another script's: it has taken over in the middle of a packet. */
+	if (__builtin_expect((ref ^ d->refs.epoch) & ~(uint32_t)REF_NUMBER, 0))
+		return;
+	d->ref = ref & REF_NUMBER;
+	lua_rawgeti(d->L, STACK_HANDLERS, (int)d->ref);
+	int status = call(d, WATCH_HANDLER);
+
+	if (__builtin_expect(status != 0, 0))
+		failed(d, status, false);
 }
 
+/* A filter that was taken out leaves no answer. */
 static bool filter(void *arg, uint32_t event_index)
 {
 	struct lua_dispatch *d = arg;
 
+	d->w->d.ctx->result = 0;
 	lua_rawgeti(d->L, STACK_FILTERS, (int)event_index);
-	return lua_dispatch_call(d) && d->w->d.ctx->result;
+	int status = call(d, WATCH_HANDLER);
+
+	if (__builtin_expect(status != 0, 0))
+		failed(d, status, true);
+	return status == 0 && d->w->d.ctx->result;
 }
 
 /* Where the script's function is that a handler calls: the upvalue `fn` of what handler.lua made, or the handler itself. */
@@ -76,7 +263,7 @@ static void place(void *arg, uint32_t ref, char *text, size_t size)
 	const char *name;
 	lua_Debug ar;
 
-	lua_rawgeti(L, STACK_HANDLERS, (int)ref);
+	lua_rawgeti(L, STACK_HANDLERS, (int)(ref & REF_NUMBER));
 	for (int i = 1; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
 		if (lua_isfunction(L, -1) && (name[0] == '\0' || strcmp(name, "fn") == 0)) {
 			lua_replace(L, -2);
@@ -109,9 +296,26 @@ void lua_dispatch_watch_ends(struct worker *w)
 	w->d.engine.ended = ended;
 }
 
+static void thread(void *arg, bool begins)
+{
+	struct lua_dispatch *d = arg;
+
+	if (!begins)
+		watch_stop(d->watch);
+	else if (watch_start(d->watch, d->w->set.script_timeout_ns) < 0)
+		log_warn("--script-timeout: this thread cannot have a timer");
+}
+
 void lua_dispatch_install(struct lua_dispatch *d)
 {
-	d->w->d.engine = (struct engine){ .handle = handle, .filter = filter, .place = place, .arg = d };
+	d->w->d.engine = (struct engine){
+		.handle = handle,
+		.filter = filter,
+		.place = place,
+		.thread = thread,
+		.rest = d->rest,
+		.arg = d,
+	};
 	d->w->d.sets.hold = refs_hold;
 	d->w->d.sets.hold_arg = &d->refs;
 }

@@ -10,7 +10,10 @@
 
 #include <lua.h>
 
+#include "lua_arena.h"
+#include "lua_contain.h"
 #include "lua_refs.h"
+#include "lua_watch.h"
 #include "worker.h"
 
 /*
@@ -23,6 +26,7 @@ enum lua_stack {
 	STACK_FILTERS,      /* [event index] = function that sets ctx.result */
 	STACK_DATA,         /* [connection index] = conn.data */
 	STACK_PLACES,       /* ["file:line"] = errors there */
+	STACK_NOTHING,      /* a function that does nothing: what stands in the place of a handler that was taken out */
 	STACK_HOST          /* what C and bindings/mos tell each other; see lua_vm.c */
 };
 
@@ -30,8 +34,15 @@ struct lua_dispatch {
 	lua_State *L;
 	struct worker *w;
 	struct lua_refs refs;
-	struct mos_call call; /* for bindings/mos */
-	unsigned said;        /* bit per status that has been logged and that the message handler does not see */
+	struct mos_call call;    /* for bindings/mos */
+	unsigned said;           /* bit per status that has been logged and that the message handler does not see */
+	bool lost;               /* nothing may touch the state any more */
+	struct lua_watch *watch; /* of the thread that runs it */
+	struct contain *contain; /* of its script */
+	void (*rest)(void *arg); /* engine.rest; arg is this structure */
+	uint64_t full_ns;        /* when memory was last out, in the packets' time */
+	uint32_t ref;            /* of the handler that was called last */
+	struct lua_arena *arena;
 };
 
 /* Make d the worker's engine, before any handler is registered. The state's stack is filled. */
@@ -44,10 +55,13 @@ void lua_dispatch_remove(struct lua_dispatch *d);
 struct lua_dispatch *lua_dispatch_of(struct worker *w);
 
 /*
- * Call the function at the top of the stack, without arguments and results. A failure is logged and counted, and the
- * worker's on_error decides the packet. False if it failed.
+ * Call the function at the top of the stack, without arguments and results, for at most `allowed` timeouts
+ * (lua_watch.h). A failure is logged and counted, and the worker's on_error decides the packet. False if it failed.
  */
-bool lua_dispatch_call(struct lua_dispatch *d);
+bool lua_dispatch_call(struct lua_dispatch *d, unsigned allowed);
+
+/* Take out what the script has at the places that are out: it is a new state of the same script. */
+void lua_dispatch_contain(struct lua_dispatch *d);
 
 /* Have the connection's end told to the state from now on: what it keeps per connection goes then. */
 void lua_dispatch_watch_ends(struct worker *w);

@@ -1,8 +1,6 @@
 /*
- * A worker's Lua state: its making, its script, its end.
- *
- * The state has LuaJIT's libraries, `require "mos"` (and every file of bindings/mos) from inside the executable, and the
- * JIT compiler's limits raised: with the default ones a few branchy handlers flush each other's code for ever.
+ * A worker's script: its Lua state, and those that take its place. A state that is lost (a handler could not be stopped,
+ * or needed too much memory) gives way to a fresh one with the same script.
  */
 #ifndef MOS_BINDINGS_LUA_VM_H
 #define MOS_BINDINGS_LUA_VM_H
@@ -13,15 +11,16 @@ struct lua_State;
 struct lua_vm;
 struct worker;
 
-/* NULL on failure, with one line in err. The worker is initialised and outlives the state. */
+/* NULL on failure, with one line in err. The worker is initialised and outlives the script. */
 struct lua_vm *vm_new(struct worker *w, char *err, size_t errlen);
 
-/* The capture files that mos.input lists; before vm_load. The strings are copied. */
+/* The capture files that mos.input lists; before vm_load. The strings are borrowed. */
 void vm_set_input(struct lua_vm *vm, unsigned n, const char *const *paths);
 
 /*
- * Run the script at path with argv[0..argc) as mos.args, and make the state the worker's script engine. `require` finds
- * modules next to the script. Returns 0, or -1 with one line in err: "script.lua:3: what is wrong".
+ * Run the script at path with argv[0..argc) as mos.args, and make its state the worker's script engine. `require` finds
+ * modules next to the script. The strings are copied: a fresh state is loaded from them. Returns 0, or -1 with one line
+ * in err: "script.lua:3: what is wrong". Once.
  */
 int vm_load(struct lua_vm *vm, const char *path, int argc, char **argv, char *err, size_t errlen);
 
@@ -31,6 +30,19 @@ int vm_load_text(struct lua_vm *vm, const char *name, const char *text, size_t l
 
 /* Give a state LuaJIT's libraries, and the modules in the executable to `require`. No results; it may raise an error. */
 int vm_open_libraries(struct lua_State *L);
+
+/*
+ * Before vm_load: have fn called with each state that is made, after `require "mos"` works and before the script is
+ * loaded. It returns 0, or -1 with one line in err.
+ */
+void vm_prepare(struct lua_vm *vm, int (*fn)(void *arg, struct lua_State *L, char *err, size_t errlen), void *arg);
+
+/* Borrowed. Not to be entered while it is running. NULL: there is none, or it is lost. */
+struct lua_State *vm_state(struct lua_vm *vm);
+
+/* The same with a script's source (or bytecode) in memory; name is what messages call it, and where `require` looks. */
+int vm_load_text(struct lua_vm *vm, const char *name, const char *text, size_t len, int argc, char **argv, char *err,
+		 size_t errlen);
 
 /* Borrowed. Not to be entered while it is running. */
 struct lua_State *vm_state(struct lua_vm *vm);

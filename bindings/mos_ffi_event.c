@@ -4,6 +4,7 @@
 #include "ctx.h"
 #include "event/events.h"
 #include "lua_dispatch.h"
+#include "lua_names.h"
 
 uint32_t mos_ffi_event_count(void)
 {
@@ -88,6 +89,11 @@ int mos_ffi_event_wanted(struct mos_ctx *ctx, uint64_t event)
 	return dispatch_wanted(&ctx_worker(ctx)->d, event);
 }
 
+void mos_ffi_ref_name(struct mos_ctx *ctx, uint32_t ref, const char *name)
+{
+	lua_dispatch_of(ctx_worker(ctx))->refs.v[ref].name = name_number(name);
+}
+
 uint32_t mos_ffi_ref_take(struct mos_ctx *ctx)
 {
 	return refs_take(&lua_dispatch_of(ctx_worker(ctx))->refs);
@@ -95,8 +101,10 @@ uint32_t mos_ffi_ref_take(struct mos_ctx *ctx)
 
 int mos_ffi_register(struct mos_ctx *ctx, int sock, uint64_t event, uint32_t hook, void *fn, uint32_t ref)
 {
-	struct handler h = { .fn = (callback_t)fn, .ref = ref };
+	struct handler h = { .fn = (callback_t)fn };
 
+	if (ref)
+		h.ref = ref | lua_dispatch_of(ctx_worker(ctx))->refs.epoch;
 	return dispatch_register(&ctx_worker(ctx)->d, sock, event, hook, h);
 }
 

@@ -1,11 +1,50 @@
 /* Monitoring sockets, their options and timers, for bindings/mos/monitor.lua, read.lua and timer.lua. */
 #include "api/monitor.h"
 
-#include "ctx.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-int mos_ffi_monitor_open(struct mos_ctx *ctx, uint32_t family, int raw)
+#include "ctx.h"
+#include "lua_names.h"
+#include "lua_state.h"
+
+static int number_of(const struct worker *w, const char *name)
 {
-	return monitor_open(ctx_worker(ctx), (uint8_t)family, raw);
+	for (int i = 0; w && i < PASSIVE_MAX; i++)
+		if (w->d.passive[i].used && !strcmp(w->d.passive[i].name, name))
+			return i;
+	return -1;
+}
+
+/* One that neither w has nor the worker whose script it is to take over; the latter's monitors may yet stay. */
+static int number_free(const struct worker *w, const struct worker *before)
+{
+	for (int i = 0; i < PASSIVE_MAX; i++)
+		if (!w->d.passive[i].used && !(before && before->d.passive[i].used))
+			return i;
+	return -EMFILE;
+}
+
+int mos_ffi_monitor_open(struct mos_ctx *ctx, const char *name, uint32_t family, int raw)
+{
+	struct worker *w = ctx_worker(ctx);
+	const struct worker *before = state_of(lua_dispatch_of(w))->before;
+	char known[MONITOR_NAME];
+
+	snprintf(known, sizeof(known), "%s", name);
+	if (number_of(w, known) >= 0)
+		return -EEXIST;
+	int number = number_of(before, known);
+
+	if (number < 0)
+		number = number_free(w, before);
+	if (number < 0)
+		return number;
+	monitor_open_at(w, number, (uint8_t)family, raw);
+	snprintf(w->d.passive[number].name, MONITOR_NAME, "%s", known);
+	return number;
 }
 
 int mos_ffi_monitor_bind(struct mos_ctx *ctx, int sock, const char *filter, const char *orphan, char *err,
@@ -34,14 +73,41 @@ int mos_ffi_stop(struct mos_ctx *ctx, uint64_t conn, int side)
 	return monitor_stop(ctx_worker(ctx), handle_sock(ctx, conn), side);
 }
 
-int mos_ffi_set_record(struct mos_ctx *ctx, uint32_t size)
+int mos_ffi_set_record(struct mos_ctx *ctx, uint32_t size, const char *fields)
 {
-	return worker_set_record(ctx_worker(ctx), size);
+	struct lua_state *st = state_of(lua_dispatch_of(ctx_worker(ctx)));
+
+	free(st->record);
+	st->record = strdup(fields);
+	return st->record ? worker_set_record(ctx_worker(ctx), size) : -ENOMEM;
 }
 
-uint64_t mos_ffi_timer_add(struct mos_ctx *ctx, uint64_t delay_ns, uint32_t ref, int32_t id)
+const char *mos_ffi_record_before(struct mos_ctx *ctx)
 {
-	return monitor_timer(ctx_worker(ctx), delay_ns, (struct handler){ .ref = ref }, id);
+	return state_of(lua_dispatch_of(ctx_worker(ctx)))->record_before;
+}
+
+int mos_ffi_record_part(struct mos_ctx *ctx, uint32_t to, uint32_t from, uint32_t len)
+{
+	struct lua_state *st = state_of(lua_dispatch_of(ctx_worker(ctx)));
+	struct rec_part *parts = realloc(st->parts, (st->nparts + 1) * sizeof(*parts));
+
+	if (!parts)
+		return -ENOMEM;
+	st->parts = parts;
+	parts[st->nparts++] = (struct rec_part){ to, from, len };
+	return 0;
+}
+
+uint64_t mos_ffi_timer_add(struct mos_ctx *ctx, uint64_t delay_ns, uint32_t ref, int32_t id, const char *name)
+{
+	struct worker *w = ctx_worker(ctx);
+	struct handler h = { .ref = ref | lua_dispatch_of(w)->refs.epoch };
+	uint64_t key = monitor_timer(w, delay_ns, h, id);
+
+	if (name && key)
+		timers_name(&w->timers, key, name_number(name));
+	return key;
 }
 
 int mos_ffi_timer_cancel(struct mos_ctx *ctx, uint64_t key)

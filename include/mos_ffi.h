@@ -216,6 +216,7 @@ enum {
 	MOS_CONN_STOPPED = 1 << 6,   /* both sides stopped */
 	MOS_CONN_NOBUF = 1 << 7,     /* its client buffers nothing; shifted left by one: its server */
 	MOS_CONN_REWRITTEN = 1 << 9, /* its streams are edited: rewrite is set */
+	MOS_CONN_EPOCH = 1 << 14,    /* which script it has followed; see takeover.h */
 	MOS_CONN_PLAIN = 1 << 15     /* established, nothing missing or closing: see tcp/plain.h */
 };
 
@@ -323,6 +324,10 @@ enum { MOS_HANDLE_PASSIVE = 27, MOS_HANDLE_SIDE = 33, MOS_HANDLE_GEN = 34 };
 struct mos_call {
 	uint64_t conn;   /* handle of ctx->conn; 0: there is none */
 	uint32_t no_pkt; /* 1 where ctx->pkt is NULL, else 0 */
+	/* What C asks bindings/mos between two packets, and the answer. */
+	uint64_t event;
+	const char *name;
+	uint32_t ref;
 };
 
 /* Kinds of names. */
@@ -378,8 +383,11 @@ void mos_ffi_event_again(struct mos_ctx *ctx);
 /* Would raising the event, now, reach a handler or filter of the connection in dispatch? */
 int mos_ffi_event_wanted(struct mos_ctx *ctx, uint64_t event);
 
-/* A passive socket; family 4, 6, or 0 for both. Its number, or -errno. */
-int mos_ffi_monitor_open(struct mos_ctx *ctx, uint32_t family, int raw);
+/*
+ * A passive socket; family 4, 6, or 0 for both. Its number, which is that of the old script's monitor of that name, or
+ * -errno: -EEXIST when there is one of that name.
+ */
+int mos_ffi_monitor_open(struct mos_ctx *ctx, const char *name, uint32_t family, int raw);
 
 /* Set its filters; NULL matches everything. -EINVAL with libpcap's reason in err. A raw socket has no orphan filter. */
 int mos_ffi_monitor_bind(struct mos_ctx *ctx, int sock, const char *filter, const char *orphan, char *err,
@@ -395,14 +403,23 @@ int mos_ffi_set_overlap(struct mos_ctx *ctx, int sock, int side, int policy);
 /* Handle event at hook with fn (callback_t), or with the state's handler ref, or, if both are 0, no longer. */
 int mos_ffi_register(struct mos_ctx *ctx, int sock, uint64_t event, uint32_t hook, void *fn, uint32_t ref);
 
+/* Give a handler's function a name, by which the next script's takes its place. */
+void mos_ffi_ref_name(struct mos_ctx *ctx, uint32_t ref, const char *name);
+
 /* A number for a Lua handler: one that no handler set has (any more). 0 when memory is out. */
 uint32_t mos_ffi_ref_take(struct mos_ctx *ctx);
 
 /* Have ends of connections told to the state, which keeps something per connection. */
 void mos_ffi_watch_ends(struct mos_ctx *ctx);
 
-/* Size of the script's record per connection; once, before the first packet. */
-int mos_ffi_set_record(struct mos_ctx *ctx, uint32_t size);
+/* Size of the script's record per connection, and its declaration; once, in the script's main part. */
+int mos_ffi_set_record(struct mos_ctx *ctx, uint32_t size, const char *fields);
+
+/* The declaration of the script whose place this one is to take; NULL: it has none, or there is none. */
+const char *mos_ffi_record_before(struct mos_ctx *ctx);
+
+/* A part of that record that is in this one, too. */
+int mos_ffi_record_part(struct mos_ctx *ctx, uint32_t to, uint32_t from, uint32_t len);
 
 /* The number of its active socket. */
 int mos_ffi_conn_sock(struct mos_ctx *ctx, uint64_t conn);
@@ -491,8 +508,11 @@ const char *mos_ffi_packet_edit(struct mos_ctx *ctx, size_t off, size_t cut, con
 /* Make its checksums right again. -ERANGE if the capture cut off payload that the TCP checksum covers. */
 int mos_ffi_packet_fix(struct mos_ctx *ctx);
 
-/* Call the handler ref once, after delay_ns; id comes back as ctx->sock. A key for cancelling, 0 when memory is out. */
-uint64_t mos_ffi_timer_add(struct mos_ctx *ctx, uint64_t delay_ns, uint32_t ref, int32_t id);
+/*
+ * Call the handler ref once, after delay_ns; id comes back as ctx->sock. The next script's timer of the same name (NULL:
+ * none) is due when this one was. A key for cancelling, 0 when memory is out.
+ */
+uint64_t mos_ffi_timer_add(struct mos_ctx *ctx, uint64_t delay_ns, uint32_t ref, int32_t id, const char *name);
 int mos_ffi_timer_cancel(struct mos_ctx *ctx, uint64_t key);
 
 /* A shared object and its functions. NULL on failure, with the reason in err. */

@@ -5,6 +5,7 @@
 #include "api/filter.h"
 #include "delivery.h"
 #include "rewrite.h"
+#include "takeover.h"
 
 enum { EVICT_PROBES = 64 };
 
@@ -129,7 +130,7 @@ static struct mos_conn *open_connection(struct worker *w, const struct mos_packe
 		return NULL;
 	c->key = p->key;
 	c->hash = (uint32_t)p->hash;
-	c->flags = MOS_CONN_LIVE;
+	c->flags = w->live;
 	c->start_ns = c->last_ns = w->now_ns;
 	c->uid = uid_of(p);
 	if (table_insert(&w->table, p->hash, idx) < 0) {
@@ -164,6 +165,7 @@ struct mos_conn *connection_of_slow(struct worker *w, struct mos_packet *p, bool
 	bool pending = false;
 
 	if (c) {
+		takeover_check(w, c);
 		if (__builtin_expect(!(p->tcp_flags & MOS_TH_SYN), 1) || !track_reuses(c, p))
 			return c;
 		pending = p->tcp_flags & MOS_TH_ACK;
@@ -177,6 +179,7 @@ struct mos_conn *connection_of_slow(struct worker *w, struct mos_packet *p, bool
 void connection_error(struct worker *w, struct mos_conn *c, int side, enum mos_error_reason reason,
 		      struct mos_packet *p)
 {
+	takeover_check(w, c);
 	c->err_reason = (uint8_t)reason;
 	dispatch_conn(&w->d, c, BIT_ERROR_NUL, side, p);
 }
@@ -200,6 +203,8 @@ void connection_timeout(void *arg, uint32_t idx)
 	struct mos_conn *c = worker_conn(w, idx);
 	uint64_t due = deadline(w, c);
 
+	if (w->halted && !worker_go_on(w))
+		return;
 	if (due > w->now_ns)
 		wheel_arm(&w->wheel, idx, due);
 	else
@@ -213,6 +218,7 @@ void connection_end(struct worker *w, struct mos_conn *c, enum mos_end_reason re
 
 	if (c->flags & MOS_CONN_ENDING)
 		return;
+	takeover_check(w, c);
 	c->flags |= MOS_CONN_ENDING;
 	if (!(c->flags & MOS_CONN_CLOSED))
 		c->end_reason = (uint8_t)reason;

@@ -18,7 +18,8 @@ static inline struct mos_conn *connection_of(struct worker *w, struct mos_packet
 {
 	struct mos_conn *c = worker_conn(w, p->slot);
 
-	if (__builtin_expect((c->flags & MOS_CONN_LIVE) && !(p->tcp_flags & MOS_TH_SYN), 1) &&
+	if (__builtin_expect((c->flags & (MOS_CONN_LIVE | MOS_CONN_EPOCH)) == w->live && !(p->tcp_flags & MOS_TH_SYN),
+			     1) &&
 	    key_equal(&c->key, &p->key))
 		return c;
 	return connection_of_slow(w, p, opened);

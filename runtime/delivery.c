@@ -2,8 +2,11 @@
 
 #include "api/reader.h"
 #include "connection.h"
+#include "takeover.h"
 
 enum { GAP_WAIT_NS = 200 * 1000 * 1000 };
+
+static void raise_all(struct worker *w, bool between);
 
 static void mark_dirty(struct worker *w, struct mos_conn *c, int side)
 {
@@ -12,7 +15,7 @@ static void mark_dirty(struct worker *w, struct mos_conn *c, int side)
 	if (r->flags & MOS_END_DIRTY)
 		return;
 	if (w->dirty_n == sizeof(w->dirty) / sizeof(w->dirty[0]))
-		delivery_new_data(w);
+		raise_all(w, false);
 	r->flags |= MOS_END_DIRTY;
 	w->dirty[w->dirty_n++] = worker_conn_index(w, c) << 1 | (uint32_t)side;
 }
@@ -24,14 +27,18 @@ static void raise_new_data(struct worker *w, struct mos_conn *c, int side)
 	if (!(r->flags & MOS_END_DIRTY))
 		return;
 	r->flags &= (uint16_t)~MOS_END_DIRTY;
+	takeover_check(w, c);
 	dispatch_conn(&w->d, c, BIT_CONN_NEW_DATA_NUL, side, NULL);
 }
 
-void delivery_new_data(struct worker *w)
+/* between: no packet is under way, so a halt can be seen to. */
+static void raise_all(struct worker *w, bool between)
 {
 	for (uint32_t i = 0; i < w->dirty_n; i++) {
 		struct mos_conn *c = worker_conn(w, w->dirty[i] >> 1);
 
+		if (between && __builtin_expect(w->halted, 0) && !worker_go_on(w))
+			break;
 		if (!(c->flags & MOS_CONN_LIVE))
 			continue;
 		int side = w->dirty[i] & 1;
@@ -42,6 +49,11 @@ void delivery_new_data(struct worker *w)
 			stream_settle(st, &w->tcp.slab, reader_keep(w, c, side));
 	}
 	w->dirty_n = 0;
+}
+
+void delivery_new_data(struct worker *w)
+{
+	raise_all(w, true);
 }
 
 /* The largest buffer that one of the connection's sockets wants, and that socket's way with overlaps. */

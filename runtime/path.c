@@ -251,7 +251,11 @@ static void one_packet(struct worker *w, struct mos_packet *p)
 /* Apart, so that packets at the same moment, and those before anything is due, pay a comparison each. */
 __attribute__((noinline)) static void time_passes(struct worker *w, uint64_t now_ns)
 {
+	if (w->failed)
+		return;
 	timers_run(&w->timers, &w->d, now_ns);
+	if (w->halted && !worker_go_on(w))
+		return;
 	wheel_advance(&w->wheel, now_ns, connection_timeout, w);
 	uint64_t tick = 1ull << WHEEL_TICK_SHIFT, next = timers_next(&w->timers);
 	w->wake_ns = next < now_ns + tick ? next : now_ns + tick;
@@ -277,7 +281,7 @@ unsigned path_burst(struct worker *w, unsigned n)
 
 	burst_decode(w, n);
 	burst_find(w, n);
-	for (i = 0; i < n && !w->failed; i++) {
+	for (i = 0; i < n && (__builtin_expect(!w->halted, 1) || worker_go_on(w)); i++) {
 		w->at = i;
 		advance(w, w->burst[i].ts_ns);
 		one_packet(w, &w->burst[i]);

@@ -8,9 +8,13 @@
 #include "connection.h"
 #include "path.h"
 #include "rewrite.h"
+#include "takeover.h"
 #include "tcp/end.h"
 
 #define SECOND 1000000000ull
+
+/* Connections that follow a new script between two bursts. */
+enum { FOLLOW_PER_BURST = 64 };
 
 void settings_default(struct settings *s)
 {
@@ -23,6 +27,9 @@ void settings_default(struct settings *s)
 		.established_ns = 3600 * SECOND,
 		.closing_ns = 120 * SECOND,
 		.on_error = ON_ERROR_PASS,
+		.max_errors = 1000,
+		.script_timeout_ns = SECOND / 20,
+		.script_memory = 256ul << 20,
 	};
 	defrag_limits_default(&s->defrag);
 }
@@ -35,6 +42,7 @@ int worker_init(struct worker *w, int cpu, const struct settings *set)
 	w->mctx.cpu = cpu;
 	w->set = *set;
 	w->looks_back = true;
+	w->live = MOS_CONN_LIVE;
 	key_seed_init(&w->seed);
 	if ((rc = pool_init(&w->conns, sizeof(struct mos_conn), set->max_conns)) < 0 ||
 	    (rc = framings_init(&w->framings)) < 0 ||
@@ -59,6 +67,7 @@ int worker_init(struct worker *w, int cpu, const struct settings *set)
 
 void worker_fini(struct worker *w)
 {
+	takeover_walk(w, UINT32_MAX);
 	if (w->d.ctx && w->d.ctx->recs)
 		munmap(w->d.ctx->recs, ((size_t)w->set.max_conns + 1) * w->d.ctx->rec_size);
 	timers_fini(&w->timers);
@@ -139,7 +148,31 @@ static int idle_ms(const struct worker *w)
 	return next - w->now_ns < MOST * 1000000ull ? (int)((next - w->now_ns) / 1000000) + 1 : MOST;
 }
 
-int worker_run(struct worker *w, void (*tick)(void *arg), void *arg)
+void worker_thread(struct worker *w, bool begins)
+{
+	if (w->d.engine.thread)
+		w->d.engine.thread(w->d.engine.arg, begins);
+}
+
+bool worker_go_on(struct worker *w)
+{
+	if (w->failed)
+		return false;
+	w->halted = false;
+	if (w->d.engine.rest)
+		w->d.engine.rest(w->d.engine.arg);
+	return !w->failed;
+}
+
+void worker_rest(struct worker *w)
+{
+	if (w->d.engine.rest)
+		worker_go_on(w);
+	if (w->takeover)
+		takeover_walk(w, FOLLOW_PER_BURST);
+}
+
+static int run(struct worker *w, void (*tick)(void *arg), void *arg)
 {
 	while (!w->failed && !is_stopped(w)) {
 		int n = w->in->ops->rx_burst(w->in, w->burst, IO_BURST);
@@ -157,21 +190,35 @@ int worker_run(struct worker *w, void (*tick)(void *arg), void *arg)
 			w->in->damaged = false;
 			return IO_FAILED;
 		}
+		worker_rest(w);
 		if (tick)
 			tick(arg);
 	}
 	return IO_END;
 }
 
+int worker_run(struct worker *w, void (*tick)(void *arg), void *arg)
+{
+	worker_thread(w, true);
+	int rc = run(w, tick, arg);
+
+	worker_thread(w, false);
+	return rc;
+}
+
 void worker_finish(struct worker *w)
 {
+	worker_thread(w, true);
 	for (uint32_t i = 1; i <= w->conns.top; i++) {
 		struct mos_conn *c = worker_conn(w, i);
 
 		if (c->flags & MOS_CONN_LIVE)
 			connection_end(w, c, MOS_ENDED_INPUT);
+		if (w->halted && !w->failed)
+			worker_go_on(w);
 	}
 	write_burst(w, 0);
+	worker_thread(w, false);
 }
 
 /*
@@ -241,7 +288,7 @@ void worker_handler_failed(struct worker *w)
 
 	w->stats.handler_errors++;
 	if (w->set.on_error == ON_ERROR_STOP)
-		w->failed = true;
+		w->failed = w->halted = true;
 	else if (w->set.on_error == ON_ERROR_DROP && p)
 		p->verdict = MOS_DROPPED;
 }

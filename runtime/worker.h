@@ -37,6 +37,9 @@ struct settings {
 	bool midstream; /* pick up connections without a SYN */
 	bool verify_checksums;
 	enum on_error on_error;
+	uint32_t max_errors;        /* of one handler in a second; 0: any number */
+	uint64_t script_timeout_ns; /* of one call; 0: none */
+	size_t script_memory;       /* bytes of one state; 0: any */
 };
 
 /* The values of mos-run. */
@@ -78,6 +81,9 @@ struct worker {
 
 	const int *stop; /* set by a signal or another thread; NULL: never */
 	bool failed;     /* a handler failed and on_error says stop */
+	bool halted;     /* failed, or the script engine has to be seen to: see worker_go_on */
+	uint16_t live;   /* what mos_conn.flags & (LIVE | EPOCH) is of a connection that may be used as it is */
+	struct takeover *takeover; /* a script takes over, connections follow; NULL: none does */
 };
 
 static inline struct worker *worker_of(mctx_t m)
@@ -95,6 +101,15 @@ void worker_fini(struct worker *w);
  * text in w->in->error.
  */
 int worker_run(struct worker *w, void (*tick)(void *arg), void *arg);
+
+/* The worker is halted: what halted it is seen to. False if it must stop. */
+bool worker_go_on(struct worker *w);
+
+/* The calling thread runs handlers from now on, or no longer. worker_run and worker_finish see to it. */
+void worker_thread(struct worker *w, bool begins);
+
+/* What is to be done between two bursts. */
+void worker_rest(struct worker *w);
 
 /* End every connection (MOS_ENDED_INPUT). */
 void worker_finish(struct worker *w);

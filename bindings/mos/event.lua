@@ -21,6 +21,16 @@ local by_name = {}
 -- or what its filter left in a slot of its own. Events without fields of their own have their parent's.
 local queue = require "table.new"(64, 1)
 
+local by_id = {}
+
+-- The event of that number, as scripts name it: nil where this script has not defined it.
+function event.of_id(id)
+	if id < 2 ^ 32 then
+		return ffi.string(C.mos_ffi_event_name(C.mos_ffi_event_index(id)))
+	end
+	return by_id[id]
+end
+
 local function known_names()
 	local words = {}
 	for i = 0, C.mos_ffi_event_count() - 1 do
@@ -137,7 +147,7 @@ function event.define(options, make_filter, is_c_function)
 	self.source = source_of(self, above, filter)
 	self.above = above
 	self.hook = options.hook or (above and above.hook)
-	is_event[self], by_name[self.name] = true, self
+	is_event[self], by_name[self.name], by_id[id] = true, self, self
 	if options.fields then
 		C.mos_ffi_event_describe(id, lines_of(options.fields))
 	end

@@ -2,6 +2,7 @@
 --
 -- Each is made from source of its own, so that LuaJIT compiles each with its own traces, and a side is a constant in
 -- them.
+local ffi = require "ffi"
 local jit_util = require "jit.util"
 local check = require "mos.check"
 local conn = require "mos.conn"
@@ -12,7 +13,7 @@ local pkt = require "mos.pkt"
 local lib = require "mos.ffi"
 local host = require "mos.host"
 
-local C, ctx = lib.C, lib.ctx
+local C, ctx, asked = lib.C, lib.ctx, lib.call
 local queue = event.queue
 
 local handler = {}
@@ -87,6 +88,18 @@ local function forget(ref)
 	end
 end
 
+-- The names of functions: of those that a script gives one, and of its global ones.
+local names_of, by_name = setmetatable({}, { __mode = "k" }), {}
+
+local function name(fn_name, fn)
+	check.argument(2, "mos.handler", "the name", fn_name, "string")
+	check.argument(2, "mos.handler", "the handler", fn, "function")
+	names_of[fn], by_name[fn_name] = fn_name, fn
+	return fn
+end
+
+handler.name = name
+
 -- The number by which C calls fn. own: make it from source of its own.
 local function ref_of(fn, ev, own)
 	local of_event = refs[ev]
@@ -107,8 +120,34 @@ local function ref_of(fn, ev, own)
 	local at = source and source.at or false
 	local make = own and loadstring(handler_sources[at], "=(mos.handler)") or factory_of(fn, at)
 	host.handlers[ref] = make(fn, ev, ctx, conn.current, pkt.object, source and source.fields)
+	if names_of[fn] then
+		C.mos_ffi_ref_name(ctx, ref, names_of[fn])
+	end
 	of_event[fn], users[ref] = ref, { fn = fn, ev = ev }
 	return ref
+end
+
+-- A handler of the old script was registered on one connection, by a function with a name. Which is ours?
+function host.rebind()
+	local ev, fn = event.of_id(tonumber(asked.event)), by_name[ffi.string(asked.name)]
+	if ev and fn then
+		asked.ref = ref_of(fn, ev, false)
+	end
+end
+
+local standard = {}
+for key in pairs(_G) do
+	standard[key] = true
+end
+
+-- The script's main part is over: its global functions are known by their names.
+function host.loaded()
+	for key, value in pairs(_G) do
+		if type(value) == "function" and type(key) == "string" and not standard[key] then
+			names_of[value] = names_of[value] or key
+			by_name[key] = by_name[key] or value
+		end
+	end
 end
 
 -- A number for a function that is called without arguments.

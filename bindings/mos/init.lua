@@ -27,6 +27,7 @@ local mos = {
 	monitor = monitor.open,
 	record = record,
 	parser = parser.new,
+	handler = handler.name,
 	load = object.load,
 	timer = timer.once,
 	every = timer.every,

@@ -11,6 +11,7 @@ local Monitor = {}
 Monitor.__index = Monitor
 
 local kinds = {
+	name = "string",
 	filter = "string", orphan_filter = "string", raw = "boolean", family = "number",
 	clibuf = "number|string", svrbuf = "number|string",
 	overlap = "string", clioverlap = "string", svroverlap = "string",
@@ -56,10 +57,27 @@ local function check_options(options)
 	end
 end
 
+-- By its name the next script's monitor takes the place of this one. Those without are numbered, in their order.
+local unnamed = 0
+
+local function name_of(options)
+	if options.name then
+		if not options.name:find "^[%w_][%w_.-]*$" or #options.name > 31 then
+			check.fail(3, "mos.monitor: a name has up to 31 letters, digits, '_', '.' and '-', not '%s'", options.name)
+		end
+		return options.name
+	end
+	unnamed = unnamed + 1
+	return "#" .. unnamed
+end
+
 local function open(options)
 	options = options or {}
 	check_options(options)
-	local sock = C.mos_ffi_monitor_open(ctx, options.family or 0, options.raw and 1 or 0)
+	local sock = C.mos_ffi_monitor_open(ctx, name_of(options), options.family or 0, options.raw and 1 or 0)
+	if sock == -17 then
+		check.fail(2, "mos.monitor: there is a monitor '%s' already", options.name)
+	end
 	must(2, sock, "cannot open a socket")
 	set_filters(sock, options)
 	if not options.raw then

@@ -20,18 +20,60 @@ local function parse(fields)
 	return t
 end
 
+-- Declarations as { name = type with its dimensions }, and the order. nil where they are more than that (structures).
+local function fields_of(text)
+	local types, order = {}, {}
+	if text:find "[{}:]" then
+		return nil
+	end
+	for declaration in text:gmatch "[^;]+" do
+		local kind, rest = declaration:match "^%s*(.-)%s*([%w_*]+%s*[%[%],%w_*%s]*)$"
+		for stars, name, dims in (rest or ""):gmatch "(%**)%s*([%a_][%w_]*)%s*([%[%]%w_%s]*)" do
+			types[name] = kind .. stars .. dims:gsub("%s", "")
+			order[#order + 1] = name
+		end
+	end
+	return types, order
+end
+
+-- What the script before this one kept per connection goes on by field name.
+local function inherit(t, fields)
+	local before = C.mos_ffi_record_before(ctx)
+	before = before ~= nil and ffi.string(before) or fields
+	if before == fields then
+		C.mos_ffi_record_part(ctx, 0, 0, ffi.sizeof(t))
+		return
+	end
+	local new, order = fields_of(fields)
+	local old = fields_of(before)
+	if not new or not old then
+		check.fail(3, "mos.record: a record with structures cannot be changed while connections have it")
+	end
+	local old_t = parse(before)
+	for _, name in ipairs(order) do
+		if old[name] and old[name] ~= new[name] then
+			check.fail(3, "mos.record: '%s' was a %s and cannot become a %s while connections have it", name, old[name],
+				new[name])
+		elseif old[name] then
+			local len = ffi.sizeof(new[name])
+			C.mos_ffi_record_part(ctx, ffi.offsetof(t, name), ffi.offsetof(old_t, name), len)
+		end
+	end
+end
+
 local function record(fields)
 	check.argument(2, "mos.record", "the fields", fields, "string")
 	if declared then
 		check.fail(2, "mos.record: one record per script; this is the second")
 	end
 	local t = parse(fields)
-	local rc = C.mos_ffi_set_record(ctx, ffi.sizeof(t))
+	local rc = C.mos_ffi_set_record(ctx, ffi.sizeof(t), fields)
 	if rc < 0 then
 		check.fail(2, "mos.record: declare it before the first packet (%s)", names.errno(rc))
 	end
 	assert(ctx.rec_size == ffi.sizeof(t), "the runtime pads records")
 	declared = t
+	inherit(t, fields)
 	local recs = ffi.cast(ffi.typeof("$ *", t), ctx.recs)
 	conn.field("rec", function(h)
 		conn.live_for_field(h)

@@ -12,7 +12,7 @@ Timer.__index = Timer
 local timers, free, ref = {}, {}, nil
 
 local function arm(self, delay_ns)
-	self.key = C.mos_ffi_timer_add(ctx, delay_ns, ref, self.id)
+	self.key = C.mos_ffi_timer_add(ctx, delay_ns, ref, self.id, self.name)
 	if self.key == 0 then
 		error("not enough memory")
 	end
@@ -48,16 +48,19 @@ local function fire()
 	self.fn(self)
 end
 
-local function new(level, who, seconds, fn, periodic)
+local function new(level, who, seconds, fn, name, periodic)
 	check.argument(level + 1, who, "the first argument (seconds)", seconds, "number")
 	check.argument(level + 1, who, "the handler", fn, "function")
+	if name ~= nil then
+		check.argument(level + 1, who, "the name", name, "string")
+	end
 	if seconds < 0 or seconds ~= seconds or seconds > 1e9 or (periodic and seconds < 1e-9) then
 		check.fail(level + 1, "%s: %s seconds are out of range", who, seconds)
 	end
 	ref = ref or handler.plain(fire)
 	local id = table.remove(free) or #timers + 1
 	local delay_ns = math.floor(seconds * 1e9 + 0.5)
-	local self = setmetatable({ id = id, fn = fn, period_ns = periodic and delay_ns or nil }, Timer)
+	local self = setmetatable({ id = id, fn = fn, name = name, period_ns = periodic and delay_ns or nil }, Timer)
 	-- Before the first packet no time is known; the first firing is then the start of the grid.
 	self.due = ctx.now_ns ~= 0 and ctx.now_ns + delay_ns or nil
 	timers[id] = self
@@ -77,13 +80,14 @@ function Timer:cancel()
 	return true
 end
 
-local function once(seconds, fn)
-	local self = new(2, "mos.timer", seconds, fn, false)
+-- A timer of the next script that has this one's name is due when this one was.
+local function once(seconds, fn, name)
+	local self = new(2, "mos.timer", seconds, fn, name, false)
 	return self
 end
 
-local function every(seconds, fn)
-	local self = new(2, "mos.every", seconds, fn, true)
+local function every(seconds, fn, name)
+	local self = new(2, "mos.every", seconds, fn, name, true)
 	return self
 end
 

@@ -139,6 +139,10 @@ static void push_fields(struct session *s, const struct event *e)
 {
 	lua_State *from = vm_state(s->vm);
 
+	if (!from) {
+		lua_newtable(s->L);
+		return;
+	}
 	lua_rawgeti(from, LUA_REGISTRYINDEX, s->probe);
 	lua_pushstring(from, e->name);
 	if (lua_pcall(from, 1, 1, 0) == 0 && lua_istable(from, -1))
@@ -196,10 +200,8 @@ static int note(lua_State *from)
 }
 
 /* require "mos.test" in the script's state. */
-static void give_note(struct session *s)
+static void give_note(struct session *s, lua_State *L)
 {
-	lua_State *L = vm_state(s->vm);
-
 	lua_getglobal(L, "package");
 	lua_getfield(L, -1, "loaded");
 	lua_newtable(L);
@@ -211,10 +213,8 @@ static void give_note(struct session *s)
 }
 
 /* The module mos.test.probe, which knows where fields are. */
-static int take_probe(struct session *s, char *err, size_t errlen)
+static int take_probe(struct session *s, lua_State *L, char *err, size_t errlen)
 {
-	lua_State *L = vm_state(s->vm);
-
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "mos.test.probe");
 	if (lua_pcall(L, 1, 1, 0)) {
@@ -226,10 +226,17 @@ static int take_probe(struct session *s, char *err, size_t errlen)
 	return 0;
 }
 
-int recorder_install(struct session *s, char *err, size_t errlen)
+static int prepare(void *arg, lua_State *L, char *err, size_t errlen)
+{
+	struct session *s = arg;
+
+	give_note(s, L);
+	return take_probe(s, L, err, errlen);
+}
+
+void recorder_install(struct session *s)
 {
 	s->watcher = (struct watcher){ .raised = raised, .asked = asked, .called = called, .arg = s };
 	dispatch_watch(&s->w->d, &s->watcher);
-	give_note(s);
-	return take_probe(s, err, errlen);
+	vm_prepare(s->vm, prepare, s);
 }

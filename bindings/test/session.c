@@ -118,8 +118,7 @@ int session_open(struct session *s, lua_State *L, int index, char *err, size_t e
 	if (make_worker(s, &set, err, errlen) < 0)
 		return -1;
 	open_sessions++;
-	if (recorder_install(s, err, errlen) < 0)
-		return -1;
+	recorder_install(s);
 	return load(s, L, index, err, errlen);
 }
 

@@ -59,7 +59,7 @@ void session_advance(struct session *s, lua_State *L, uint64_t now_ns);
 /* The end of the input: connections end, mos.at_exit functions run. */
 void session_finish(struct session *s, lua_State *L);
 
-/* Have what is raised appended to the list of events from now on. 0, or -1 with one line in err. */
-int recorder_install(struct session *s, char *err, size_t errlen);
+/* Have what is raised appended to the list of events from now on. Before the script is loaded. */
+void recorder_install(struct session *s);
 
 #endif

@@ -12,23 +12,26 @@ static struct mos_sock *active(const struct worker *w, int sock)
 	return s && !(s->flags & MOS_SOCK_CLOSED) ? s : NULL;
 }
 
+int monitor_open_at(struct worker *w, int number, uint8_t family, bool raw)
+{
+	struct passive *s = &w->d.passive[number];
+
+	*s = (struct passive){
+		.used = true,
+		.raw = raw,
+		.family = family,
+		.buf = { w->set.default_buf, w->set.default_buf },
+	};
+	hset_get(&w->d.sets, s->set);
+	dispatch_refresh_passive(&w->d);
+	return number;
+}
+
 int monitor_open(struct worker *w, uint8_t family, bool raw)
 {
-	for (int i = 0; i < PASSIVE_MAX; i++) {
-		struct passive *s = &w->d.passive[i];
-
-		if (s->used)
-			continue;
-		*s = (struct passive){
-			.used = true,
-			.raw = raw,
-			.family = family,
-			.buf = { w->set.default_buf, w->set.default_buf },
-		};
-		hset_get(&w->d.sets, s->set);
-		dispatch_refresh_passive(&w->d);
-		return i;
-	}
+	for (int i = 0; i < PASSIVE_MAX; i++)
+		if (!w->d.passive[i].used)
+			return monitor_open_at(w, i, family, raw);
 	return -EMFILE;
 }
 
@@ -58,8 +61,7 @@ static bool all_stopped(const struct worker *w, const struct mos_conn *c, int si
 	return true;
 }
 
-/* A socket has stopped a side or closed: what nobody listens to any more is not worked on. */
-static void settle(struct worker *w, struct mos_conn *c)
+void monitor_settle(struct worker *w, struct mos_conn *c)
 {
 	for (int side = 0; side < 2; side++)
 		if (!(c->end[side].flags & MOS_END_STOPPED) && all_stopped(w, c, side))
@@ -76,7 +78,7 @@ int monitor_close(struct worker *w, int sock)
 		close_passive(w, p);
 	} else if (s) {
 		s->flags |= MOS_SOCK_CLOSED;
-		settle(w, worker_conn(w, s->conn));
+		monitor_settle(w, worker_conn(w, s->conn));
 	} else {
 		return -EBADF;
 	}
@@ -186,7 +188,7 @@ int monitor_stop(struct worker *w, int sock, int side)
 		s->flags |= MOS_SOCK_STOPPED_CLI;
 	if (side != MOS_SIDE_CLI)
 		s->flags |= MOS_SOCK_STOPPED_SVR;
-	settle(w, worker_conn(w, s->conn));
+	monitor_settle(w, worker_conn(w, s->conn));
 	return 0;
 }
 

@@ -14,6 +14,12 @@
 /* A passive socket, with the worker's default buffers; family 4, 6, 0 for both. Its number or -EMFILE. */
 int monitor_open(struct worker *w, uint8_t family, bool raw);
 
+/* The same with a number that is free. Returns it. */
+int monitor_open_at(struct worker *w, int number, uint8_t family, bool raw);
+
+/* A socket of c has stopped a side or closed: what nobody listens to any more is not worked on. */
+void monitor_settle(struct worker *w, struct mos_conn *c);
+
 /*
  * Close a passive socket (its connections stay monitored), or one connection's active socket.
  */

@@ -16,7 +16,7 @@
 #include "mos_ffi.h"
 #include "util/pool.h"
 
-enum { PASSIVE_MAX = 64, RAISE_MAX = 16384 };
+enum { PASSIVE_MAX = 64, RAISE_MAX = 16384, MONITOR_NAME = 32 };
 
 /* How the script engine is called: the only way from here into Lua. ctx says what is in dispatch. */
 struct engine {
@@ -26,6 +26,10 @@ struct engine {
 	void (*ended)(void *arg, uint32_t conn_index);
 	/* Where a handler's source is, "file.lua:12", for people. */
 	void (*place)(void *arg, uint32_t ref, char *text, size_t size);
+	/* The calling thread runs handlers from now on, or no longer. */
+	void (*thread)(void *arg, bool begins);
+	/* Between two bursts, and before the next packet where the worker was halted: what could not be done before. */
+	void (*rest)(void *arg);
 	void *arg;
 };
 
@@ -50,7 +54,8 @@ struct pkt_filter;
 struct passive {
 	bool used;
 	bool raw;
-	uint8_t family; /* 4, 6; 0: both */
+	uint8_t family;          /* 4, 6; 0: both */
+	char name[MONITOR_NAME]; /* "": nobody gave it one */
 	uint32_t set;
 	struct pkt_filter *syn; /* NULL: everything */
 	struct pkt_filter *orphan;

@@ -124,6 +124,15 @@ static inline void hset_put(struct hsets *hs, uint32_t i)
 /* Free the sets that nobody uses. */
 void hsets_trim(struct hsets *hs);
 
+/* Make sure that the next n sets have room in the table. 0 or -ENOMEM. */
+int hsets_reserve(struct hsets *hs, uint32_t n);
+
+/*
+ * A set of another worker's, with its registrations as they are counted by hold there; from keeps the number, but of an
+ * empty set. Returns its number here, referenced for the caller. Room was reserved.
+ */
+uint32_t hsets_move(struct hsets *hs, struct hsets *from, uint32_t i);
+
 /*
  * The set `from` with handler at (event, hook): replaced if there is one, removed if the handler is not set. The
  * result is referenced for the caller (put it when done); from keeps its own reference. Returns the set's number, or

@@ -36,30 +36,50 @@ static void chain_grow(struct hsets *hs)
 			chain_add(hs, hs->v[i]);
 }
 
-struct hset *hsets_new(struct hsets *hs)
+/* Another set, unused. */
+static bool add(struct hsets *hs)
 {
-	struct hset *s;
-
-	if (hs->free) {
-		s = hs->v[hs->free];
-		hs->free = s->next;
-		return s;
-	}
 	if (hs->n == hs->cap) {
 		uint32_t cap = hs->cap ? 2 * hs->cap : 16;
 		struct hset **v = realloc(hs->v, cap * sizeof(struct hset *));
 
 		if (!v)
-			return NULL;
+			return false;
 		hs->v = v;
 		hs->cap = cap;
 	}
-	s = calloc(1, sizeof(*s));
+	struct hset *s = calloc(1, sizeof(*s));
+
 	if (!s)
-		return NULL;
+		return false;
 	s->index = hs->n;
 	hs->v[hs->n++] = s;
+	return true;
+}
+
+struct hset *hsets_new(struct hsets *hs)
+{
+	if (!hs->free)
+		return add(hs) ? hs->v[hs->n - 1] : NULL;
+	struct hset *s = hs->v[hs->free];
+
+	hs->free = s->next;
 	return s;
+}
+
+int hsets_reserve(struct hsets *hs, uint32_t n)
+{
+	uint32_t i = hs->free;
+
+	for (; i && n; i = hs->v[i]->next)
+		n--;
+	for (; n; n--) {
+		if (!add(hs))
+			return -ENOMEM;
+		hs->v[hs->n - 1]->next = hs->free;
+		hs->free = hs->n - 1;
+	}
+	return 0;
 }
 
 void hsets_discard(struct hsets *hs, struct hset *s)
@@ -80,13 +100,41 @@ static void hold(struct hsets *hs, const struct hset *s, int by)
 			hs->hold(hs->hold_arg, s->regs[i].handler.ref, by);
 }
 
-void hsets_publish(struct hsets *hs, struct hset *s)
+static void publish(struct hsets *hs, struct hset *s)
 {
 	hs->compiled++;
 	chain_add(hs, s);
 	if (++hs->used > hs->chain_mask)
 		chain_grow(hs);
+}
+
+void hsets_publish(struct hsets *hs, struct hset *s)
+{
+	publish(hs, s);
 	hold(hs, s, 1);
+}
+
+uint32_t hsets_move(struct hsets *hs, struct hsets *from, uint32_t i)
+{
+	struct hset *old = from->v[i];
+
+	if (!old->nregs) {
+		hset_get(hs, 0);
+		return 0;
+	}
+	struct hset *s = hsets_new(hs);
+	uint32_t index = s->index;
+
+	*s = *old;
+	s->index = index;
+	s->refs = 1;
+	s->kept = false;
+	publish(hs, s);
+	old->regs = NULL;
+	old->raised = NULL;
+	old->steps = NULL;
+	old->nregs = old->nraised = old->mask = old->slots = 0;
+	return index;
 }
 
 static void hset_destroy(struct hsets *hs, struct hset *s)

@@ -1,5 +1,6 @@
 #include "event/timers.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static bool before(const struct timer *a, const struct timer *b)
@@ -54,32 +55,34 @@ void timers_fini(struct timers *t)
 	*t = (struct timers){ 0 };
 }
 
-static bool reserve(struct timers *t)
+int timers_reserve(struct timers *t, uint32_t n)
 {
-	uint32_t cap = t->cap ? 2 * t->cap : 16;
+	uint32_t cap = t->cap ? t->cap : 16;
 	struct timer *heap;
 
-	if (t->n < t->cap)
-		return true;
+	if (t->n + n <= t->cap)
+		return 0;
+	while (cap < t->n + n)
+		cap *= 2;
 	heap = realloc(t->heap, cap * sizeof(*heap));
 	if (!heap)
-		return false;
+		return -ENOMEM;
 	t->heap = heap;
 	t->cap = cap;
-	return true;
+	return 0;
 }
 
 uint64_t timers_add(struct timers *t, uint64_t now_ns, uint64_t delay_ns, struct handler h, int32_t id)
 {
 	uint64_t due;
 
-	if (!reserve(t))
+	if (timers_reserve(t, 1) < 0)
 		return 0;
 	if (__builtin_add_overflow(now_ns, delay_ns, &due))
 		due = UINT64_MAX - 1;
 	if (due < t->floor_ns)
 		due = t->floor_ns;
-	t->heap[t->n] = (struct timer){ due, ++t->count, h, id, !now_ns };
+	t->heap[t->n] = (struct timer){ due, ++t->count, h, id, 0, !now_ns };
 	t->waiting += !now_ns;
 	sift_up(t->heap, t->n++);
 	return t->count;
@@ -109,6 +112,60 @@ static void start_waiting(struct timers *t, uint64_t now_ns)
 	for (uint32_t i = t->n / 2; i-- > 0;)
 		sift_down(t->heap, t->n, i);
 	t->waiting = 0;
+}
+
+void timers_name(struct timers *t, uint64_t key, uint32_t name)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->heap[i].order == key)
+			t->heap[i].name = name;
+}
+
+void timers_drop(struct timers *t, int32_t id)
+{
+	for (uint32_t i = t->n; i-- > 0;)
+		if (t->heap[i].id == id && !t->heap[i].handler.fn)
+			take(t, i);
+}
+
+/* When x is due by t's clock. One that has to wait for the time to be known keeps its delay. */
+static void translate(struct timer *x, const struct timers *t, uint64_t now_ns)
+{
+	if (x->waits && now_ns) {
+		x->waits = false;
+		if (__builtin_add_overflow(x->due_ns, now_ns, &x->due_ns))
+			x->due_ns = UINT64_MAX - 1;
+	}
+	for (uint32_t i = 0; x->name && i < t->n; i++) {
+		const struct timer *old = &t->heap[i];
+
+		if (old->name == x->name && !old->handler.fn) {
+			x->due_ns = old->due_ns;
+			x->waits = old->waits;
+		}
+	}
+}
+
+void timers_take_over(struct timers *t, struct timers *from, uint64_t now_ns)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < from->n; i++)
+		translate(&from->heap[i], t, now_ns);
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->heap[i].handler.fn)
+			t->heap[n++] = t->heap[i];
+	for (uint32_t i = 0; i < from->n; i++)
+		t->heap[n++] = from->heap[i];
+	t->n = n;
+	t->waiting = 0;
+	for (uint32_t i = 0; i < n; i++)
+		t->waiting += t->heap[i].waits;
+	for (uint32_t i = n / 2; i-- > 0;)
+		sift_down(t->heap, n, i);
+	if (from->count > t->count)
+		t->count = from->count;
+	from->n = 0;
 }
 
 void timers_run(struct timers *t, struct dispatch *d, uint64_t now_ns)

@@ -14,8 +14,9 @@ struct timer {
 	uint64_t due_ns;
 	uint64_t order; /* of creation, from 1; what timers_cancel knows it by */
 	struct handler handler;
-	int32_t id; /* comes back as sock */
-	bool waits; /* due_ns is a delay: no time is known to count from */
+	int32_t id;    /* comes back as sock */
+	uint32_t name; /* see timers_take_over; 0: none */
+	bool waits;    /* due_ns is a delay: no time is known to count from */
 };
 
 struct timers {
@@ -43,6 +44,21 @@ bool timers_cancel(struct timers *t, uint64_t key);
  * the key.
  */
 void timers_run(struct timers *t, struct dispatch *d, uint64_t now_ns);
+
+/* Give a timer that waits a name: a number that the engine has for it. */
+void timers_name(struct timers *t, uint64_t key, uint32_t name);
+
+/* Forget the engine's timers with that id. */
+void timers_drop(struct timers *t, int32_t id);
+
+/* Room for n more. 0 or -ENOMEM. */
+int timers_reserve(struct timers *t, uint32_t n);
+
+/*
+ * The engine's timers give way to those of from, which it has set in a time of its own: they count from now_ns, but one
+ * with the name of an old one is due when that was. Timers of C stay. Keys of from stay good: their numbers are higher.
+ */
+void timers_take_over(struct timers *t, struct timers *from, uint64_t now_ns);
 
 /* Earliest due time, 0 while one waits to know the time, UINT64_MAX when there is none. */
 uint64_t timers_next(const struct timers *t);
