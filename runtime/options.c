@@ -20,6 +20,9 @@ enum {
 	OPT_NO_DECAP,
 	OPT_FRAG_OVERLAP,
 	OPT_ON_ERROR,
+	OPT_MAX_ERRORS,
+	OPT_TIMEOUT,
+	OPT_MEMORY,
 	OPT_CHECK,
 	OPT_EVENTS,
 	OPT_EXPLAIN,
@@ -48,6 +51,9 @@ enum {
 	X("buffer-memory", OPT_BUFFER_MEMORY, required_argument, "SIZE") \
 	X("linger", OPT_LINGER, required_argument, "SECONDS")            \
 	X("on-error", OPT_ON_ERROR, required_argument, "ACTION")         \
+	X("max-errors", OPT_MAX_ERRORS, required_argument, "NUMBER/s")   \
+	X("script-timeout", OPT_TIMEOUT, required_argument, "TIME")      \
+	X("script-memory", OPT_MEMORY, required_argument, "SIZE")        \
 	X("check", OPT_CHECK, no_argument, "")                           \
 	X("events", OPT_EVENTS, optional_argument, "")                   \
 	X("explain", OPT_EXPLAIN, no_argument, "")                       \
@@ -212,20 +218,64 @@ static int suffix_shift(const char *suffix)
 	return at && *at && !suffix[1] ? 10 * (int)(at - letters + 1) : -1;
 }
 
+/* Digits and a suffix as bytes. */
+static bool read_size(const char *s, size_t *bytes)
+{
+	uint64_t n;
+
+	if (!read_digits(&s, SIZE_MAX, &n))
+		return false;
+	int shift = suffix_shift(s);
+
+	if (shift < 0 || n > SIZE_MAX >> shift)
+		return false;
+	*bytes = n << shift;
+	return true;
+}
+
 static int set_buffer_memory(struct options *o, const char *value, const struct reason *why)
+{
+	if (read_size(value, &o->set.buffer_memory))
+		return 0;
+	return usage(why, "--buffer-memory takes a size such as 64M or 2G, not '%s'", value);
+}
+
+/* A state needs about 1M before a script has done anything. */
+static int set_script_memory(struct options *o, const char *value, const struct reason *why)
+{
+	size_t n;
+
+	if (!read_size(value, &n) || (n && n < 4 << 20))
+		return usage(why, "--script-memory takes a size from 4M on such as 256M, or 0, not '%s'", value);
+	o->set.script_memory = n;
+	return 0;
+}
+
+static int set_max_errors(struct options *o, const char *value, const struct reason *why)
 {
 	const char *s = value;
 	uint64_t n;
 
-	if (read_digits(&s, SIZE_MAX, &n)) {
-		int shift = suffix_shift(s);
+	if (!read_digits(&s, UINT32_MAX, &n) || strcmp(s, "/s") != 0)
+		return usage(why, "--max-errors takes errors per second such as 100/s, or 0/s, not '%s'", value);
+	o->set.max_errors = (uint32_t)n;
+	return 0;
+}
 
-		if (shift >= 0 && n <= SIZE_MAX >> shift) {
-			o->set.buffer_memory = n << shift;
-			return 0;
-		}
-	}
-	return usage(why, "--buffer-memory takes a size such as 64M or 2G, not '%s'", value);
+static int set_script_timeout(struct options *o, const char *value, const struct reason *why)
+{
+	enum { LEAST = 4, MOST = 60000 };
+	const char *s = value;
+	uint64_t n;
+
+	if (!read_digits(&s, MOST, &n) || (strcmp(s, "ms") != 0 && strcmp(s, "s") != 0))
+		return usage(why, "--script-timeout takes a time such as 50ms or 1s, or 0ms, not '%s'", value);
+	n *= *s == 's' ? 1000 : 1;
+	if (n && (n < LEAST || n > MOST))
+		return usage(why, "--script-timeout takes from %dms to %ds, or 0ms, not '%s'", LEAST, MOST / 1000,
+			     value);
+	o->set.script_timeout_ns = n * 1000000;
+	return 0;
 }
 
 /* Seconds with up to nine decimals, as nanoseconds. */
@@ -407,6 +457,12 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 		return set_frag_overlap(o, value, why);
 	case OPT_ON_ERROR:
 		return set_on_error(o, value, why);
+	case OPT_MAX_ERRORS:
+		return set_max_errors(o, value, why);
+	case OPT_TIMEOUT:
+		return set_script_timeout(o, value, why);
+	case OPT_MEMORY:
+		return set_script_memory(o, value, why);
 	case OPT_EVENTS:
 		return set_events(o, value, why);
 	case ':':
@@ -509,10 +565,10 @@ void options_help(FILE *f)
 		"Run\n"
 		"  -j, --workers NUMBER      threads, each with its own SCRIPT (default 1)\n"
 		"      --on-error ACTION     of a failed handler: pass, drop, stop (default %s)\n"
+		"      --max-errors NUMBER/s  --script-timeout TIME  --script-memory SIZE\n"
 		"      --explain             say what happens to each packet; needs no SCRIPT\n"
 		"      --new-monitor NAME    write a script, its spec and a capture to begin with\n"
-		"      --events[=markdown]   list the events, SCRIPT's own too, and run nothing\n"
-		"      --check  --stats      load and run nothing; print counters at the end\n"
+		"      --check  --events[=markdown]  --stats    load only, list events, count\n"
 		"  -q, --quiet  -v, --verbose  --version  -h, --help\n"
 		"Examples\n"
 		"  mos-run -r http.pcap script.lua\n"

@@ -78,6 +78,15 @@ static void print_fragments(const struct stats *s, FILE *f)
 #undef X
 }
 
+static void print_script(const struct stats *s, FILE *f)
+{
+	const char *heading = "Script";
+
+#define X(field, meaning) print_nonzero(f, &heading, #field, s->field, meaning);
+	STATS_SCRIPT(X)
+#undef X
+}
+
 static void print_ended(const struct stats *s, FILE *f)
 {
 	const char *heading = "Connections ended by";
@@ -110,6 +119,7 @@ void stats_print(const struct stats *s, FILE *f)
 	STATS_LIMITS(X)
 	fputs("Handlers\n", f);
 	STATS_HANDLERS(X)
+	print_script(s, f);
 	print_events(s, f);
 #undef X
 }

@@ -67,13 +67,20 @@
 	X(handler_calls, "handlers run") \
 	X(handler_errors, "handlers that failed")
 
+#define STATS_SCRIPT(X)                                                    \
+	X(handlers_stopped, "handlers that took too long and were killed") \
+	X(handlers_out, "handlers taken out: they failed too often")       \
+	X(script_memory_out, "times that a script had no memory left")     \
+	X(script_starts, "times that a script began afresh")
+
 #define STATS_LIST(X)        \
 	STATS_PACKETS(X)     \
 	STATS_FRAGMENTS(X)   \
 	STATS_CONNECTIONS(X) \
 	STATS_TCP(X)         \
 	STATS_LIMITS(X)      \
-	STATS_HANDLERS(X)
+	STATS_HANDLERS(X)    \
+	STATS_SCRIPT(X)
 
 struct stats {
 #define X(field, meaning) uint64_t field;
