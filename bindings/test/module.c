@@ -46,42 +46,42 @@ static int start(lua_State *L)
 	return 4;
 }
 
-/* session:play(packets, first, last, burst, events, results) */
+/* session:play(packets, first, last, burst, events, results, left) */
 static int play(lua_State *L)
 {
 	struct session *s = check_session(L);
 
-	lua_settop(L, 7);
+	lua_settop(L, 8);
 	luaL_checktype(L, 2, LUA_TTABLE);
-	luaL_checktype(L, 6, LUA_TTABLE);
-	luaL_checktype(L, 7, LUA_TTABLE);
+	for (int i = 6; i <= 8; i++)
+		luaL_checktype(L, i, LUA_TTABLE);
 	s->events = 6;
 	session_play(s, L, 2, (int)luaL_checkinteger(L, 3), (int)luaL_checkinteger(L, 4),
-		     (unsigned)luaL_checkinteger(L, 5), 7);
+		     (unsigned)luaL_checkinteger(L, 5), 7, 8);
 	return 0;
 }
 
-/* session:advance(seconds, events): the time since the epoch that it is now. Without seconds nothing happens. */
+/* session:advance(seconds, events, left): the time since the epoch that it is now. Without seconds nothing happens. */
 static int advance(lua_State *L)
 {
 	struct session *s = check_session(L);
 
-	lua_settop(L, 3);
+	lua_settop(L, 4);
 	s->events = 3;
 	if (lua_isnumber(L, 2))
-		session_advance(s, L, s->w->now_ns + (uint64_t)(lua_tonumber(L, 2) * 1e9 + 0.5));
+		session_advance(s, L, s->w->now_ns + (uint64_t)(lua_tonumber(L, 2) * 1e9 + 0.5), 4);
 	lua_pushnumber(L, (double)s->w->now_ns / 1e9);
 	return 1;
 }
 
-/* session:finish(events) */
+/* session:finish(events, left) */
 static int finish(lua_State *L)
 {
 	struct session *s = check_session(L);
 
-	lua_settop(L, 2);
+	lua_settop(L, 3);
 	s->events = 2;
-	session_finish(s, L);
+	session_finish(s, L, 3);
 	return 0;
 }
 

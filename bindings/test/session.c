@@ -173,7 +173,8 @@ static void set_number(lua_State *L, const char *name, double n)
 	lua_setfield(L, -2, name);
 }
 
-static void push_result(lua_State *L, const struct mos_packet *p)
+/* Push a packet as it is now. */
+static void push_packet(lua_State *L, const struct mos_packet *p)
 {
 	lua_newtable(L);
 	set_number(L, "number", (double)p->number);
@@ -188,23 +189,50 @@ static void push_result(lua_State *L, const struct mos_packet *p)
 	lua_setfield(L, -2, "data");
 }
 
-static void play_burst(struct session *s, lua_State *L, int results, unsigned n)
+static void append(lua_State *L, int list)
 {
-	s->L = L;
-	enter(s);
-	unsigned done = path_burst(s->w, n);
-	leave(s);
-	for (unsigned i = 0; i < n; i++) {
-		if (i < done) {
-			push_result(L, &s->w->burst[i]);
-			lua_rawseti(L, results, (int)lua_objlen(L, results) + 1);
-		}
-		free(s->w->burst[i].data);
-	}
+	lua_rawseti(L, list, (int)lua_objlen(L, list) + 1);
 }
 
-void session_play(struct session *s, lua_State *L, int index, int first, int last, unsigned n, int results)
+/* What was made here and leaves before the burst's packet of that index; from is the first that has not left yet. */
+static uint32_t made_leave(struct session *s, lua_State *L, int left, uint32_t from, uint32_t index)
 {
+	const struct outbox *o = &s->w->outbox;
+
+	for (; from < o->n && o->v[from].before <= index; from++) {
+		push_packet(L, &o->v[from].packet);
+		lua_pushboolean(L, 1);
+		lua_setfield(L, -2, "made");
+		append(L, left);
+	}
+	return from;
+}
+
+/* The burst is over, as in worker.c: what passes leaves, with what was made in between. */
+static void burst_leaves(struct session *s, lua_State *L, unsigned n, int results, int left)
+{
+	uint32_t made = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct mos_packet *p = &s->w->burst[i];
+
+		made = made_leave(s, L, left, made, i);
+		push_packet(L, p);
+		if (p->verdict != MOS_DROPPED) {
+			lua_pushvalue(L, -1);
+			append(L, left);
+		}
+		append(L, results);
+	}
+	made_leave(s, L, left, made, UINT32_MAX);
+	outbox_reset(&s->w->outbox);
+	s->w->at = 0;
+}
+
+void session_play(struct session *s, lua_State *L, int index, int first, int last, unsigned n, int results, int left)
+{
+	uint8_t *frames[IO_BURST];
+
 	if (n < 1 || n > IO_BURST)
 		n = IO_BURST;
 	for (int at = first; at <= last && !s->w->failed;) {
@@ -213,21 +241,29 @@ void session_play(struct session *s, lua_State *L, int index, int first, int las
 		for (; k < n && at <= last; k++, at++) {
 			lua_rawgeti(L, index, at);
 			fill(s, L, &s->w->burst[k]);
+			frames[k] = s->w->burst[k].data;
 			lua_pop(L, 1);
 		}
-		play_burst(s, L, results, k);
+		s->L = L;
+		enter(s);
+		unsigned done = path_burst(s->w, k);
+		leave(s);
+		burst_leaves(s, L, done, results, left);
+		for (unsigned i = 0; i < k; i++)
+			free(frames[i]);
 	}
 }
 
-void session_advance(struct session *s, lua_State *L, uint64_t now_ns)
+void session_advance(struct session *s, lua_State *L, uint64_t now_ns, int left)
 {
 	s->L = L;
 	enter(s);
 	path_advance(s->w, now_ns);
 	leave(s);
+	burst_leaves(s, L, 0, 0, left);
 }
 
-void session_finish(struct session *s, lua_State *L)
+void session_finish(struct session *s, lua_State *L, int left)
 {
 	if (s->finished)
 		return;
@@ -237,4 +273,5 @@ void session_finish(struct session *s, lua_State *L)
 	worker_finish(s->w);
 	vm_exit(s->vm);
 	leave(s);
+	burst_leaves(s, L, 0, 0, left);
 }

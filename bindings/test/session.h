@@ -48,16 +48,16 @@ void session_close(struct session *s);
 
 /*
  * Feed the packets of the list at index, from first to last, in bursts of at most n: tables with sec, nsec, data, len and
- * link. What became of each is appended to the list at results: number, ts, verdict, changed, and data, len and link as they are
- * afterwards.
+ * link. What became of each is appended to the list at results: number, ts, verdict, changed, and data, len and link as
+ * they are afterwards. What leaves is appended to the list at left: those that pass and, with made, those made meanwhile.
  */
-void session_play(struct session *s, lua_State *L, int index, int first, int last, unsigned n, int results);
+void session_play(struct session *s, lua_State *L, int index, int first, int last, unsigned n, int results, int left);
 
 /* Let time reach now_ns. */
-void session_advance(struct session *s, lua_State *L, uint64_t now_ns);
+void session_advance(struct session *s, lua_State *L, uint64_t now_ns, int left);
 
 /* The end of the input: connections end, mos.at_exit functions run. */
-void session_finish(struct session *s, lua_State *L);
+void session_finish(struct session *s, lua_State *L, int left);
 
 /* Have what is raised appended to the list of events from now on. Before the script is loaded. */
 void recorder_install(struct session *s);

@@ -1,18 +1,21 @@
 -- Libraries of events say the same however their bytes are cut into segments.
 local t = require "mos.test"
 local kit = require "kit"
+local show = require "mos.test.show"
 
--- A script that listens to every event of a library.
-local function listener(name)
+-- A script that listens to every event of a library; setup is run before.
+local function listener(name, setup)
 	return ([[
 local mos = require "mos"
 local mon = mos.monitor()
-for _, ev in pairs(require "mos.events.%s") do
+local lib = require "mos.events.%s"
+%s
+for _, ev in pairs(lib) do
 	if type(ev) == "table" and ev.id and ev.meaning then
 		mon:on(ev, function() end)
 	end
 end
-]]):format(name)
+]]):format(name, setup or "")
 end
 
 local function capture(name)
@@ -75,18 +78,51 @@ local cases = {
 	{ "dns", "what is no DNS", t.tcp { server = "10.0.0.2:53" }:send("client", "\0\3abc" .. dns "\1\0") },
 }
 
+-- Bytes without order, the same each time.
+local function noise(n)
+	local out, x = {}, 1
+	for i = 1, n do
+		x = x * 16807 % 2147483647
+		out[i] = string.char(x % 256)
+	end
+	return table.concat(out)
+end
+
+-- With timestamps, a window that closes and opens, and a silence.
+local timed = t.packets [[
+	0    C S 0:0(0) <mss 1460,TS val 1 ecr 0>
+	+.1  S S. 0:0(0) ack 1 <mss 1460,TS val 900 ecr 1>
+	+.2  C . 1:1(0) ack 1 <nop,nop,TS val 2 ecr 900>
+	+.01 C P. 1:31(30) ack 1 <nop,nop,TS val 3 ecr 900>
+	+.1  S . 1:1(0) ack 31 win 0 <nop,nop,TS val 901 ecr 3>
+	+3   S . 1:1(0) ack 31 win 5000 <nop,nop,TS val 904 ecr 3>
+	+60  S P. 1:11(10) ack 31 <nop,nop,TS val 905 ecr 3>
+	+.2  C . 31:31(0) ack 11 <nop,nop,TS val 9 ecr 905>
+]]
+
+for _, case in ipairs {
+	{ "entropy", "text and noise", t.tcp():send("client", ("text "):rep(20)):send("server", noise(120)):close(),
+		"lib.limits.least = 50" },
+	{ "rtt", "timestamps", timed },
+	{ "stall", "windows and silence", timed },
+	{ "scan", "a capture", capture "scan" },
+	{ "synflood", "a capture", capture "scan", "lib.limits.syns = 5" },
+} do
+	table.insert(cases, case)
+end
+
 -- Pieces of a body come as segments do; how far a message is, and the time, are those of the moment.
 local options = { pieces = { http_body = "data" }, ignore = { "body_len", "complete", "ts" } }
 
 for _, case in ipairs(cases) do
 	describe("mos.events." .. case[1], function()
 		it("does not depend on segments: " .. case[2], function()
-			local script = listener(case[1])
+			local script = listener(case[1], case[4])
 			local own = 0
 			for _, e in ipairs(t.run(script, case[3]).events) do
-				own = own + (e.user and 1 or 0)
+				own = own + (e.user and show.has_fields(e) and 1 or 0)
 			end
-			assert.is_true(own > 0 or case[2] == "noise")
+			assert.is_true(own > 0 or case[2] == "noise", case[1] .. " says nothing")
 			t.every_split(case[3], script, nil, options)
 		end)
 	end)
@@ -96,5 +132,24 @@ describe("mos.events.tls", function()
 	-- Up to TLS 1.2 the curve comes after the server's hello; which end is the last to have its keys depends on bursts.
 	it("does not depend on segments: handshakes of a capture", function()
 		t.every_split(capture "tls", listener "tls", nil, { step = 401, bursts = false, ignore = { "ts", "curve" } })
+	end)
+end)
+
+describe("mos.events.rexmit", function()
+	it("finds other bytes in a retransmission, however original and copy are cut", function()
+		local conv = t.packets [[
+			C S 0:0(0)
+			S S. 0:0(0) ack 1
+			C . 1:1(0) ack 1
+			C P. 1:21(20) ack 1 "abcdefghijklmnopqrst"
+			C P. 1:21(20) ack 1 "abcdefghiJKLmnopqrst"
+			S . 1:1(0) ack 21
+		]]
+		t.every_split(conv, listener "rexmit", function(run)
+			local first = run:named "rexmit_different"[1]
+			assert.equal(9, first.offset)
+			assert.equal("j", first.old:sub(1, 1))
+			assert.equal("J", first.new:sub(1, 1))
+		end)
 	end)
 end)

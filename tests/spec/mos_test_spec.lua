@@ -271,6 +271,44 @@ describe("a run", function()
 	end)
 end)
 
+describe("what leaves", function()
+	it("has what handlers made, in its place", function()
+		local r = t.run([[
+			require "mos".monitor():on("pkt_in", "rcv", function(conn, side, pkt)
+				if pkt.payload_len > 0 and side == "svr" then conn:reset() end
+			end)
+		]], t.tcp():send("client", "hi"):send("server", "hello"))
+		assert.leaves [[
+			C S 0:0(0)
+			S S. 0:0(0) ack 1
+			C . 1:1(0) ack 1
+			C R. 1:1(0) ack 1
+			S R. 1:1(0) ack 1
+			S . 1:1(0) ack 3
+			S P. 1:6(5) ack 3 "hello"
+			C . 3:3(0) ack 6
+		]]
+		assert.is_true(r:left()[4].made)
+		assert.is_nil(r:left()[3].made)
+		assert.equal("drop", r.packets[4].verdict)
+	end)
+
+	it("has streams as they were edited", function()
+		t.run([[
+			require "mos".monitor():on("pkt_in", "rcv", function(conn, side, pkt)
+				if pkt.payload_len > 0 then pkt:insert(1, "----") end
+			end)
+		]], t.tcp():send("client", "hi"))
+		assert.leaves [[
+			C S 0:0(0)
+			S S. 0:0(0) ack 1
+			C . 1:1(0) ack 1
+			C P. 1:7(6) ack 1 "h----i"
+			S . 1:1(0) ack 2
+		]]
+	end)
+end)
+
 describe("a failure", function()
 	it("shows what came, event by event", function()
 		local r = t.run(paths, get("/a"):lose { 8, 9, 10 })

@@ -49,7 +49,7 @@ end
 
 local function after(self)
 	self.out, self.log = self.session:output()
-	self.now = self.session:advance(nil, self.events)
+	self.now = self.session:advance(nil, self.events, self.leaving)
 end
 
 -- Begin: load the script. What comes next is told by play, advance and finish.
@@ -71,7 +71,7 @@ function run.start(level, script, options)
 		check.fail(level + 1, "%s", why)
 	end
 	local self = setmetatable({
-		session = session, options = options, events = {}, packets = {}, described = {}, failed = 0, conns = {},
+		session = session, options = options, events = {}, packets = {}, leaving = {}, described = {}, failed = 0, conns = {},
 	}, Run)
 	after(self)
 	run.last = self
@@ -92,7 +92,8 @@ function Run:play(conv, burst)
 	for i, p in ipairs(conv.packets) do
 		self.described[n + i] = packets.describe(p, self.conns)
 	end
-	self.session:play(conv.packets, 1, #conv.packets, burst or self.options.burst or 1, self.events, self.packets)
+	self.session:play(conv.packets, 1, #conv.packets, burst or self.options.burst or 1, self.events, self.packets,
+		self.leaving)
 	after(self)
 	stop_on_failure(self, 2)
 	return self
@@ -101,7 +102,7 @@ end
 -- Let so many seconds pass without a packet: timers fire, idle connections end.
 function Run:advance(seconds)
 	check.argument(2, "advance", "the time", seconds, "number")
-	self.session:advance(seconds, self.events)
+	self.session:advance(seconds, self.events, self.leaving)
 	after(self)
 	stop_on_failure(self, 2)
 	return self
@@ -109,7 +110,7 @@ end
 
 -- The end of the input: connections end, what mos.at_exit was given runs.
 function Run:finish()
-	self.session:finish(self.events)
+	self.session:finish(self.events, self.leaving)
 	after(self)
 	stop_on_failure(self, 2)
 	return self
@@ -131,16 +132,15 @@ function Run:named(name)
 	return out
 end
 
--- Packets as they left: all that no handler dropped.
+-- Packets as they left, in order: those that no handler dropped, and, with made, those that handlers made.
 function Run:left()
 	local out, conns = {}, {}
 	for k, v in pairs(self.conns) do
 		conns[k] = v
 	end
-	for _, p in ipairs(self.packets) do
-		if p.verdict == "pass" then
-			out[#out + 1] = packets.describe(p, conns)
-		end
+	for i, p in ipairs(self.leaving) do
+		out[i] = packets.describe(p, conns)
+		out[i].made = p.made
 	end
 	return out
 end
