@@ -1,10 +1,15 @@
 -- May the script look at bytes that it has read before? If it cannot, nobody need keep them: what is read within its
--- burst is then never copied. A function that mentions none of these words, nor loads more code where they could stand,
--- has no way to ask.
+-- burst is then never copied. A function that has none of these words among its constants, nor loads more code where they
+-- could stand, has no way to ask.
 local lib = require "mos.ffi"
 
-local words = { "ppeek", "fragments", "find", "load", "dofile" }
 local dump = string.dump
+
+-- As they stand in a dump: the length and 5 (lj_bcdump.h), then the text. So "payload" is not "load".
+local words = {}
+for i, word in ipairs { "ppeek", "fragments", "find", "load", "loadstring", "loadfile", "dofile" } do
+	words[i] = string.char(#word + 5) .. word
+end
 
 local function mentions(chunk)
 	local code = dump(chunk)

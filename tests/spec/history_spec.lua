@@ -48,6 +48,16 @@ describe("bytes that have been read", function()
 		]])
 	end)
 
+	it("are gone where the words are only part of others", function()
+		assert.equal("nil\n", first_bytes [[
+			local findings = "no ppeek here"
+			mon:on("conn_end", "snd", function(conn, side, pkt)
+				local payload = pkt and pkt.payload_len or findings
+				if side == "cli" and payload then print(conn["pp" .. "eek"](conn, "svr", 0, 5)) end
+			end)
+		]])
+	end)
+
 	it("stay for a handler of error, which may compare", function()
 		assert.equal("abcde\n", first_bytes [[
 			mon:on("error", function() end)
