@@ -3,6 +3,7 @@
 
 #include "report.h"
 #include "run.h"
+#include "save.h"
 #include "wishes.h"
 
 static int measure(const struct wishes *o, const struct preset *ps, bool lockstep)
@@ -22,6 +23,18 @@ static int measure(const struct wishes *o, const struct preset *ps, bool lockste
 			report_row(&p, r, i, ps->name);
 	}
 	return 0;
+}
+
+static int write_trace(const struct wishes *o)
+{
+	const struct preset *ps = preset_of(o->traces[0]);
+	struct run_params p = wishes_params(o, ps, o->lockstep == 1);
+	char err[512];
+
+	if (save(&p.trace, o->write, err, sizeof(err)) == 0)
+		return 0;
+	fprintf(stderr, "mos-bench: %s\n", err);
+	return 1;
 }
 
 static int measure_phases(const struct wishes *o, const struct preset *ps)
@@ -46,6 +59,8 @@ int main(int argc, char **argv)
 		wishes_help();
 		return 0;
 	}
+	if (o.write)
+		return write_trace(&o);
 	for (const char *c = o.traces; *c; c++)
 		rc |= measure_phases(&o, preset_of(*c));
 	if (o.json)

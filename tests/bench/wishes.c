@@ -49,6 +49,7 @@ enum {
 	OPT_BUFFER,
 	OPT_ROUNDS,
 	OPT_MEMORY,
+	OPT_WRITE,
 	OPT_JSON,
 	OPT_HELP
 };
@@ -74,6 +75,7 @@ static const struct option options[] = {
 	{ "buffer", required_argument, NULL, OPT_BUFFER },
 	{ "rounds", required_argument, NULL, OPT_ROUNDS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "write", required_argument, NULL, OPT_WRITE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -103,7 +105,8 @@ void wishes_help(void)
 	WORK_LIST(X)
 #undef X
 	puts("                           (default: count,stream)\n"
-	     "      --json");
+	     "      --json\n"
+	     "      --write FILE         measure nothing: write the trace, in one phase, as a capture");
 }
 
 static bool number(const char *text, double min, double max, double *out)
@@ -143,6 +146,9 @@ static bool parse_flag(struct wishes *o, int opt)
 		return true;
 	case OPT_IPV6:
 		o->run.trace.ipv6 = true;
+		return true;
+	case OPT_WRITE:
+		o->write = optarg;
 		return true;
 	case OPT_JSON:
 		return o->json = true;
