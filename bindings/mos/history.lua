@@ -1,6 +1,6 @@
 -- May the script look at bytes that it has read before? If it cannot, nobody need keep them: what is read within its
--- burst is then never copied. A function that has none of these words among its constants, nor loads more code where they
--- could stand, has no way to ask.
+-- burst is then never copied. A function that has none of these words among its constants, nor loads more code where
+-- they could stand, has no way to ask.
 local lib = require "mos.ffi"
 
 local dump = string.dump
