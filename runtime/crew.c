@@ -12,7 +12,7 @@
 #include "spread.h"
 
 /* ROOM_MS bounds how late a reader sees that the worker it waits for has failed. */
-enum { TICK_MS = 200, ROOM_MS = 100, LINE = 64 };
+enum { TICK_MS = 200, ROOM_MS = 100, LIVE_ROOM_MS = 5, LINE = 64 };
 
 /* So long may a worker without packets not know how late it is, in packet time. */
 #define TELL_NS 10000000ull
@@ -23,6 +23,7 @@ struct lane {
 	struct crew *e;
 	struct mailbox mail;
 	struct ring *ring; /* NULL: it reads a source itself */
+	bool stuck;        /* its ring was full, and still was a moment later */
 	pthread_t thread;
 	int answer; /* of worker_run */
 };
@@ -31,8 +32,9 @@ struct lane {
 struct reader {
 	struct crew *e;
 	struct spread spread;
-	uint64_t now_ns; /* the highest time stamp so far */
-	bool failed;     /* memory is out */
+	uint64_t now_ns;       /* the highest time stamp so far */
+	bool failed;           /* memory is out */
+	uint64_t lost, unseen; /* packets of live ports that found their worker's queue full */
 	struct mos_packet burst[IO_BURST];
 };
 
@@ -116,10 +118,9 @@ struct worker *crew_worker(const struct crew *e, unsigned i)
 
 static int lane_ring(struct lane *l, struct io *source)
 {
-	l->ring = ring_new();
+	l->ring = ring_new(source);
 	if (!l->ring)
 		return -ENOMEM;
-	l->ring->io.path = source->path;
 	l->w->in = &l->ring->io;
 	/* What has been read before the run is stopped is still handled: only the ring's end ends the worker. */
 	l->w->stop = &l->e->broken;
@@ -256,16 +257,47 @@ static bool wait_room(struct crew *e, struct ring *r)
 	return true;
 }
 
+/*
+ * A live port's packets wait in the kernel for a moment, but not for a worker that does not come back: then they pass
+ * unseen, or are dropped.
+ */
+static bool wait_live(struct reader *r, struct lane *l)
+{
+	if (l->stuck)
+		return false;
+	ring_wait_room(l->ring, LIVE_ROOM_MS);
+	l->stuck = ring_is_full(l->ring);
+	return !l->stuck && !is_set(&r->e->broken);
+}
+
+static void give_up(struct reader *r, const struct mos_packet *p)
+{
+	struct io *in = r->e->source[0];
+
+	if (!in->sends || r->e->lanes[0].w->set.fail_closed) {
+		r->lost++;
+		return;
+	}
+	in->ops->tx(in, r->e->n, p, false, -1);
+	in->ops->tx_flush(in, r->e->n);
+	r->unseen++;
+}
+
 static void give(void *arg, unsigned worker, const struct mos_packet *p)
 {
 	struct reader *r = arg;
-	struct ring *ring = r->e->lanes[worker].ring;
+	struct lane *l = &r->e->lanes[worker];
+	bool live = l->ring->io.live;
 	int rc;
 
-	while ((rc = ring_put(ring, p, r->now_ns)) == -EAGAIN && wait_room(r->e, ring))
+	while ((rc = ring_put(l->ring, p, r->now_ns)) == -EAGAIN && (live ? wait_live(r, l) : wait_room(r->e, l->ring)))
 		;
 	if (rc == -ENOMEM)
 		r->failed = true;
+	else if (rc && live)
+		give_up(r, p);
+	else
+		l->stuck = false;
 }
 
 static void spread_burst(struct reader *r, unsigned n)
@@ -279,15 +311,18 @@ static void spread_burst(struct reader *r, unsigned n)
 	}
 }
 
-/* After a burst: who has to be told what time it is, and whether more is on its way. */
-static void rings_tend(struct reader *r, bool more)
+/*
+ * After a burst of n: who has to be told what time it is, and who gets what so far. A live port asks again at once, so
+ * packets for a busy worker may go on gathering; a file may let us wait.
+ */
+static void rings_tend(struct reader *r, int n)
 {
 	for (unsigned i = 0; i < r->e->n; i++) {
 		struct ring *ring = r->e->lanes[i].ring;
 
-		if (r->now_ns > ring->told_ns + TELL_NS)
+		if (!ring->io.live && r->now_ns > ring->told_ns + TELL_NS)
 			ring_tell(ring, r->now_ns);
-		if (!more)
+		if (ring->io.live ? !n || ring_is_empty(ring) : n < IO_BURST)
 			ring_flush(ring);
 	}
 }
@@ -303,8 +338,13 @@ static int read_all(struct reader *r)
 		if (n < 0)
 			return n;
 		spread_burst(r, (unsigned)n);
-		in->ops->free_burst(in);
-		rings_tend(r, n == IO_BURST);
+		if (n)
+			in->ops->free_burst(in);
+		if (in->now_ns > r->now_ns)
+			r->now_ns = in->now_ns;
+		rings_tend(r, n);
+		if (!n && in->ops->wait)
+			in->ops->wait(in, TICK_MS);
 		if (r->failed) {
 			snprintf(in->error, sizeof(in->error), "%s", strerror(ENOMEM));
 			in->damaged = false;
@@ -339,6 +379,8 @@ static int run_reader(struct crew *e)
 		answer = read_all(r);
 		spread_flush(&r->spread);
 		rings_end(r);
+		e->reader.queue_lost = r->lost;
+		e->reader.unseen = r->unseen;
 	}
 	if (r)
 		spread_fini(&r->spread);
@@ -392,7 +434,7 @@ int crew_run(struct crew *e)
 
 void crew_stats(const struct crew *e, struct stats *sum)
 {
-	memset(sum, 0, sizeof(*sum));
+	*sum = e->reader;
 	for (unsigned i = 0; i < e->n; i++) {
 		const struct worker *w = e->lanes[i].w;
 		struct stats s = w->stats;
@@ -401,4 +443,7 @@ void crew_stats(const struct crew *e, struct stats *sum)
 		memcpy(s.events, w->d.counts, sizeof(s.events));
 		stats_add(sum, &s);
 	}
+	for (unsigned i = 0; i < WORKERS_MAX && e->source[i]; i++)
+		if (e->source[i]->ops->count)
+			e->source[i]->ops->count(e->source[i], sum);
 }

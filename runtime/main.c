@@ -16,6 +16,7 @@
 #include "new_monitor.h"
 #include "options.h"
 #include "pkt/decode.h"
+#include "user.h"
 #include "util/log.h"
 
 #ifndef MOS_VERSION
@@ -132,6 +133,8 @@ static uint64_t longest_idle_ns(const struct settings *s)
 
 static struct io *open_input(struct crew *e, const struct options *o, char *err, size_t errlen)
 {
+	if (o->npairs)
+		return io_live_open(o->pairs, o->npairs, o->filter, e->n + 1, err, errlen);
 	struct io *in = io_pcap_open(o->inputs, o->ninputs, o->filter, err, errlen);
 
 	if (in && o->repeat)
@@ -164,6 +167,10 @@ static int open_files(struct crew *e, const struct options *o)
 	if (o->output && !(e->out = io_writer_open(o->output, err, sizeof(err)))) {
 		log_error("%s", err);
 		return EXIT_INPUT;
+	}
+	if (o->user && !user_become(o->user, err, sizeof(err))) {
+		log_error("%s", err);
+		return EXIT_USAGE;
 	}
 	return EXIT_FINE;
 }
@@ -222,7 +229,9 @@ static int run_timed(struct crew *e, bool show)
  */
 static int process(struct crew *e, const struct options *o)
 {
-	if (isatty(STDERR_FILENO) && !run.explain) {
+	if (e->source[0]->live)
+		log_info("on %s, until Ctrl-C", e->source[0]->path);
+	else if (isatty(STDERR_FILENO) && !run.explain) {
 		e->tick = progress_tick;
 		e->tick_arg = e->source[0];
 		run.next_progress = clock_s(CLOCK_MONOTONIC) + 1;
@@ -300,7 +309,7 @@ static int load_and_run(struct crew *e, const struct options *o)
 		event_table_print(stdout, o->events == EVENTS_MARKDOWN);
 	if (rc != EXIT_FINE || o->events || o->check)
 		return rc;
-	if (!o->ninputs) {
+	if (!o->ninputs && !o->npairs) {
 		log_error("no input; name a capture with -r FILE, or -r - for standard input");
 		return EXIT_USAGE;
 	}
@@ -316,7 +325,7 @@ static int load_and_run(struct crew *e, const struct options *o)
 
 static int run_all(const struct options *o)
 {
-	int rc = crew_init(&run.crew, o->check || o->events ? 1 : o->workers, &o->set);
+	int rc = crew_init(&run.crew, o->check || o->events || !o->workers ? 1 : o->workers, &o->set);
 
 	if (rc < 0) {
 		log_error("cannot start: %s", strerror(-rc));

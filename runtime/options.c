@@ -30,6 +30,9 @@ enum {
 	OPT_STATS,
 	OPT_PRELOAD,
 	OPT_REPEAT,
+	OPT_FAIL_OPEN,
+	OPT_FAIL_CLOSED,
+	OPT_USER,
 	OPT_VERSION,
 	/* What getopt_long answers for a word that is no option; see getopt(3) on "-". */
 	OPT_POSITIONAL = 1
@@ -38,6 +41,10 @@ enum {
 /* X(long name, what getopt_long answers, whether it takes a value, the value's name in messages) */
 #define OPTION_LIST(X)                                                   \
 	X("read", 'r', required_argument, "FILE")                        \
+	X("interface", 'i', required_argument, "A[:B]")                  \
+	X("fail-open", OPT_FAIL_OPEN, no_argument, "")                   \
+	X("fail-closed", OPT_FAIL_CLOSED, no_argument, "")               \
+	X("user", OPT_USER, required_argument, "NAME")                   \
 	X("filter", 'f', required_argument, "FILTER")                    \
 	X("write", 'w', required_argument, "FILE")                       \
 	X("workers", 'j', required_argument, "NUMBER")                   \
@@ -65,7 +72,7 @@ enum {
 	X("help", 'h', no_argument, "")
 
 /* '-': words that are no options come in order; ':': a missing value is told from an unknown option. */
-static const char short_options[] = "-:r:f:w:j:qvh";
+static const char short_options[] = "-:r:i:f:w:j:qvh";
 
 static const struct option long_options[] = {
 #define X(name, answer, takes, value) { name, takes, NULL, answer },
@@ -87,6 +94,8 @@ static const char *const on_error_names[] = {
 	[ON_ERROR_DROP] = "drop",
 	[ON_ERROR_STOP] = "stop",
 };
+
+enum { PAIRS_MAX = 16 };
 
 /* Where the reason of a failure goes. */
 struct reason {
@@ -388,6 +397,52 @@ static int add_input(struct options *o, const char *path, const struct reason *w
 	return 0;
 }
 
+/* One "A" or "A:B" of a list, len bytes at word. */
+static int add_pair(struct options *o, const char *word, size_t len, const struct reason *why)
+{
+	char *a = strndup(word, len), *b = a ? strchr(a, ':') : NULL;
+
+	if (!a)
+		return usage(why, "%s", strerror(ENOMEM));
+	if (b)
+		*b++ = '\0';
+	/* Both names are in one piece of memory, which a owns. */
+	struct io_pair *pair = &o->pairs[o->npairs++];
+
+	*pair = (struct io_pair){ a, b };
+	if (!*a || (b && (!*b || strchr(b, ':'))))
+		return usage(why, "-i takes an interface, or two as A:B, not '%.*s'", (int)len, word);
+	if (b && !strcmp(a, b))
+		return usage(why, "-i %s:%s: packets cannot pass from an interface to itself", a, b);
+	return 0;
+}
+
+static bool pair_has(const struct io_pair *pair, const char *name)
+{
+	return name && (!strcmp(pair->a, name) || (pair->b && !strcmp(pair->b, name)));
+}
+
+static int add_pairs(struct options *o, const char *list, const struct reason *why)
+{
+	while (true) {
+		size_t len = strcspn(list, ",");
+
+		if (o->npairs == PAIRS_MAX)
+			return usage(why, "-i: %d interfaces or pairs at most", PAIRS_MAX);
+		if (add_pair(o, list, len, why))
+			return EXIT_USAGE;
+		const struct io_pair *last = &o->pairs[o->npairs - 1];
+
+		for (unsigned i = 0; i + 1 < o->npairs; i++)
+			if (pair_has(&o->pairs[i], last->a) || pair_has(&o->pairs[i], last->b))
+				return usage(why, "-i: '%s' is named twice",
+					     pair_has(&o->pairs[i], last->a) ? last->a : last->b);
+		if (!list[len])
+			return 0;
+		list += len + 1;
+	}
+}
+
 static void set_flag(struct options *o, int answer)
 {
 	switch (answer) {
@@ -402,6 +457,12 @@ static void set_flag(struct options *o, int answer)
 		break;
 	case OPT_EXPLAIN:
 		o->explain = true;
+		break;
+	case OPT_FAIL_OPEN:
+		o->set.fail_closed = false;
+		break;
+	case OPT_FAIL_CLOSED:
+		o->set.fail_closed = true;
 		break;
 	case OPT_STATS:
 		o->stats = true;
@@ -432,6 +493,11 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 		return set_script(o, value, why);
 	case 'r':
 		return add_input(o, value, why);
+	case 'i':
+		return add_pairs(o, value, why);
+	case OPT_USER:
+		o->user = value;
+		return 0;
 	case 'f':
 		o->filter = value;
 		return 0;
@@ -484,6 +550,8 @@ static int check_whole(const struct options *o, const struct reason *why)
 		return usage(why, "--explain follows one worker; leave out -j");
 	if (o->repeat && !o->ninputs && !o->help && !o->version)
 		return usage(why, "--preload and --repeat need a capture: -r FILE");
+	if (o->ninputs && o->npairs)
+		return usage(why, "-r and -i: packets come from captures or from interfaces");
 	for (unsigned i = 0; i < o->ninputs && o->output && strcmp(o->output, "-") != 0; i++) {
 		if (!strcmp(o->inputs[i], o->output))
 			return usage(why, "'%s' cannot be read and written at once", o->output);
@@ -497,9 +565,9 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 
 	memset(o, 0, sizeof(*o));
 	settings_default(&o->set);
-	o->workers = 1;
 	o->inputs = calloc((size_t)argc + 1, sizeof(*o->inputs));
-	if (!o->inputs)
+	o->pairs = calloc(PAIRS_MAX, sizeof(*o->pairs));
+	if (!o->inputs || !o->pairs)
 		return usage(&why, "%s", strerror(ENOMEM));
 
 	/* 0 makes glibc forget an earlier command line. */
@@ -521,7 +589,12 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 
 void options_fini(struct options *o)
 {
+	for (unsigned i = 0; i < o->npairs; i++)
+		free((char *)o->pairs[i].a);
+	free(o->pairs);
 	free(o->inputs);
+	o->pairs = NULL;
+	o->npairs = 0;
 	o->inputs = NULL;
 	o->ninputs = 0;
 }
@@ -547,14 +620,14 @@ void options_help(FILE *f)
 	settings_default(&set);
 	format_size(set.buffer_memory, memory, sizeof(memory));
 	fprintf(f, "Usage: mos-run [OPTION]... SCRIPT [-- ARGUMENT...]\n"
-		   "Run SCRIPT, a Lua file or a shared object (.so), on the packets of captures.\n"
+		   "Run SCRIPT, a Lua file or a shared object (.so), on packets.\n"
 		   "Packets\n"
 		   "  -r, --read FILE           read this capture; repeatable, '-' is standard input\n"
+		   "  -i, --interface A[:B]     watch A, or stand between A and B; repeatable\n"
 		   "  -f, --filter FILTER       only packets that this pcap filter matches\n"
 		   "  -w, --write FILE          write packets that were not dropped to this capture\n"
-		   "      --midstream           track connections whose SYN is missing, too\n"
-		   "      --no-decap KIND  --frag-overlap POLICY  --preload  --repeat NUMBER\n"
-		   "      --verify-checksums    raise the error event for a wrong checksum\n");
+		   "      --midstream  --verify-checksums  --fail-closed  --user NAME\n"
+		   "      --no-decap KIND  --frag-overlap POLICY  --preload  --repeat NUMBER\n");
 	fprintf(f,
 		"Limits\n"
 		"      --max-conns NUMBER    connections at a time (default %u)\n"

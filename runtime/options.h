@@ -16,7 +16,7 @@ enum { EXIT_FINE = 0, EXIT_SCRIPT = 1, EXIT_USAGE = 2, EXIT_INPUT = 3 };
 /* --events: list the events instead of running. */
 enum events_list { EVENTS_NONE, EVENTS_TEXT, EVENTS_MARKDOWN };
 
-/* All strings are borrowed from argv. */
+/* Strings are borrowed from argv, unless said. */
 struct options {
 	const char *script;  /* NULL only with help, version, events, explain or new_monitor */
 	bool script_is_so;   /* its name ends in ".so" */
@@ -24,10 +24,13 @@ struct options {
 	int nargs;           /* strings at args */
 	const char **inputs; /* capture files, "-" is standard input; owned */
 	unsigned ninputs;
+	struct io_pair *pairs; /* interfaces, in the order given; owned, as are their names */
+	unsigned npairs;
+	const char *user;   /* whose rights are enough once the interfaces are open; NULL: keep ours */
 	const char *filter; /* of the packets read; NULL: none */
 	const char *output; /* capture file to write, "-" is standard output; NULL: none */
 
-	unsigned workers;
+	unsigned workers;  /* 0: as many as the input suggests */
 	unsigned repeat;   /* how often to give the packets, from memory; 0: once, from the files */
 	uint32_t no_decap; /* for packet_decap_off */
 

@@ -82,41 +82,53 @@ void worker_fini(struct worker *w)
 	pool_fini(&w->conns);
 }
 
-static int write_packet(struct worker *w, const struct mos_packet *p)
+static int write_packet(struct worker *w, const struct mos_packet *p, bool reverse, int index)
 {
-	if (p->verdict == MOS_DROPPED)
-		return 0;
+	(void)reverse;
+	(void)index;
 	int rc = io_writer_put(w->out, p);
 
 	w->stats.written += !rc;
 	return rc;
 }
 
-/* The first n packets of the burst, and between them those that were made here. */
-static int write_packets(struct worker *w, unsigned n)
+static int send_packet(struct worker *w, const struct mos_packet *p, bool reverse, int index)
+{
+	w->in->ops->tx(w->in, (unsigned)w->mctx.cpu, p, reverse, index);
+	return 0;
+}
+
+/* The first n packets of the burst that pass, and between them those that were made here. */
+static int each_leaving(struct worker *w, unsigned n,
+			int (*leave)(struct worker *w, const struct mos_packet *p, bool reverse, int index))
 {
 	uint32_t o = 0;
 	int rc = 0;
 
 	for (unsigned i = 0; i <= n && !rc; i++) {
 		for (; o < w->outbox.n && w->outbox.v[o].before <= i && !rc; o++)
-			rc = write_packet(w, &w->outbox.v[o].packet);
-		if (i < n && !rc)
-			rc = write_packet(w, &w->burst[i]);
+			if (w->outbox.v[o].packet.verdict != MOS_DROPPED)
+				rc = leave(w, &w->outbox.v[o].packet, w->outbox.v[o].reverse, -1);
+		if (i < n && !rc && w->burst[i].verdict != MOS_DROPPED)
+			rc = leave(w, &w->burst[i], false, (int)i);
 	}
 	return rc;
 }
 
-static int write_burst(struct worker *w, unsigned n)
+static int burst_leave(struct worker *w, unsigned n)
 {
 	int rc = 0;
 
 	if (w->out) {
 		if (w->out_lock)
 			pthread_mutex_lock(w->out_lock);
-		rc = write_packets(w, n);
+		rc = each_leaving(w, n, write_packet);
 		if (w->out_lock)
 			pthread_mutex_unlock(w->out_lock);
+	}
+	if (w->in && w->in->sends) {
+		each_leaving(w, n, send_packet);
+		w->in->ops->tx_flush(w->in, (unsigned)w->mctx.cpu);
 	}
 	outbox_reset(&w->outbox);
 	w->at = 0;
@@ -140,7 +152,7 @@ static bool is_stopped(const struct worker *w)
 /* How long a worker without packets may sleep: until its next timer is due, and connections may time out. */
 static int idle_ms(const struct worker *w)
 {
-	enum { MOST = 50 };
+	enum { MOST = 20 };
 	uint64_t next = timers_next(&w->timers);
 
 	if (next <= w->now_ns)
@@ -180,7 +192,8 @@ static int run(struct worker *w, void (*tick)(void *arg), void *arg)
 		if (n < 0)
 			return n;
 		path_advance(w, w->in->now_ns);
-		int rc = write_burst(w, path_burst(w, (unsigned)n));
+		int rc = burst_leave(w, path_burst(w, (unsigned)n));
+
 		if (n)
 			w->in->ops->free_burst(w->in);
 		else if (w->in->ops->wait)
@@ -217,7 +230,7 @@ void worker_finish(struct worker *w)
 		if (w->halted && !w->failed)
 			worker_go_on(w);
 	}
-	write_burst(w, 0);
+	burst_leave(w, 0);
 	worker_thread(w, false);
 }
 

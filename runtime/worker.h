@@ -34,7 +34,8 @@ struct settings {
 	uint64_t established_ns;
 	uint64_t closing_ns;
 	struct defrag_limits defrag;
-	bool midstream; /* pick up connections without a SYN */
+	bool fail_closed; /* live ports: what no handler can be asked about is dropped, not passed */
+	bool midstream;   /* pick up connections without a SYN */
 	bool verify_checksums;
 	enum on_error on_error;
 	uint32_t max_errors;        /* of one handler in a second; 0: any number */

@@ -274,6 +274,7 @@ static int rx_burst(struct io *io, struct mos_packet *pkts, unsigned n)
 	struct explain *x = (struct explain *)io;
 
 	x->burst_n = x->in->ops->rx_burst(x->in, pkts, n);
+	x->io.now_ns = x->in->now_ns;
 	x->burst = pkts;
 	x->next = 0;
 	x->io.packets = x->in->packets;
@@ -309,12 +310,47 @@ static void close_input(struct io *io)
 	x->in = NULL;
 }
 
+static void input_wait(struct io *io, int timeout_ms)
+{
+	struct explain *x = (struct explain *)io;
+
+	x->in->wake_fd = io->wake_fd;
+	if (x->in->ops->wait)
+		x->in->ops->wait(x->in, timeout_ms);
+}
+
+static void input_tx(struct io *io, unsigned lane, const struct mos_packet *p, bool reverse, int index)
+{
+	struct explain *x = (struct explain *)io;
+
+	x->in->ops->tx(x->in, lane, p, reverse, index);
+}
+
+static void input_tx_flush(struct io *io, unsigned lane)
+{
+	struct explain *x = (struct explain *)io;
+
+	x->in->ops->tx_flush(x->in, lane);
+}
+
+static void input_count(struct io *io, struct stats *sum)
+{
+	struct explain *x = (struct explain *)io;
+
+	if (x->in->ops->count)
+		x->in->ops->count(x->in, sum);
+}
+
 static const struct io_ops explain_ops = {
 	.name = "explain",
 	.rx_burst = rx_burst,
 	.free_burst = free_burst,
 	.progress = progress,
 	.close = close_input,
+	.wait = input_wait,
+	.tx = input_tx,
+	.tx_flush = input_tx_flush,
+	.count = input_count,
 };
 
 struct explain *explain_new(struct worker *w, FILE *out, bool colour, bool alone)
@@ -341,6 +377,8 @@ struct io *explain_input(struct explain *x, struct io *in)
 	x->in = in;
 	x->io.ops = &explain_ops;
 	x->io.path = in->path;
+	x->io.live = in->live;
+	x->io.sends = in->sends;
 	return &x->io;
 }
 

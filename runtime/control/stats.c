@@ -87,6 +87,15 @@ static void print_script(const struct stats *s, FILE *f)
 #undef X
 }
 
+static void print_ports(const struct stats *s, FILE *f)
+{
+	const char *heading = "Ports";
+
+#define X(field, meaning) print_nonzero(f, &heading, #field, s->field, meaning);
+	STATS_PORTS(X)
+#undef X
+}
+
 static void print_ended(const struct stats *s, FILE *f)
 {
 	const char *heading = "Connections ended by";
@@ -110,6 +119,7 @@ void stats_print(const struct stats *s, FILE *f)
 	STATS_PACKETS(X)
 	print_decode(s, f);
 	print_fragments(s, f);
+	print_ports(s, f);
 	fputs("Connections\n", f);
 	STATS_CONNECTIONS(X)
 	print_ended(s, f);

@@ -55,6 +55,13 @@
 	X(edits, "edits of streams in flight")                          \
 	X(edit_failed, "packets that could not be edited, and dropped")
 
+#define STATS_PORTS(X)                                                                            \
+	X(forwarded, "sent from port to port")                                                    \
+	X(unseen, "of these, without passing a handler: not filtered for, or the queue was full") \
+	X(port_lost, "lost before they were read: by the kernel or the card")                     \
+	X(queue_lost, "dropped because a worker's queue was full")                                \
+	X(unsent, "that a port did not take")
+
 #define STATS_LIMITS(X)                                                      \
 	X(buffer_full, "times that unread bytes made room for new ones")     \
 	X(buffer_lost_bytes, "bytes that no buffer could keep")              \
@@ -78,6 +85,7 @@
 	STATS_FRAGMENTS(X)   \
 	STATS_CONNECTIONS(X) \
 	STATS_TCP(X)         \
+	STATS_PORTS(X)       \
 	STATS_LIMITS(X)      \
 	STATS_HANDLERS(X)    \
 	STATS_SCRIPT(X)

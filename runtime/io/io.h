@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/stats.h"
 #include "mos_ffi.h"
 
 enum { IO_BURST = 32 };
@@ -33,6 +34,17 @@ struct io_ops {
 	 * wake_fd becomes readable, which is then read. NULL: rx_burst itself waits.
 	 */
 	void (*wait)(struct io *io, int timeout_ms);
+	/*
+	 * Where sends is set: have the packet's frame, as it is now, leave at the other port of the pair of its port, or,
+	 * with reverse, at its port itself. index is its place in the burst last received, -1 where it is none of it. The
+	 * frame stays the caller's and as it is until tx_flush. Each lane is used by one thread at a time. A packet that
+	 * cannot be sent is counted.
+	 */
+	void (*tx)(struct io *io, unsigned lane, const struct mos_packet *p, bool reverse, int index);
+	/* What has been given to tx leaves now. */
+	void (*tx_flush)(struct io *io, unsigned lane);
+	/* Add what the ports have counted so far. NULL: nothing. */
+	void (*count)(struct io *io, struct stats *sum);
 	/* How far a file is read, 0 to 1; negative when unknown. NULL: always unknown. */
 	double (*progress)(struct io *io);
 	void (*close)(struct io *io);
@@ -47,6 +59,8 @@ struct io {
 	uint64_t packets; /* delivered so far */
 	uint64_t now_ns;  /* after rx_burst: time has come so far, even without a packet; 0: only packets tell */
 	int wake_fd;      /* of an eventfd that ends a wait, where the backend has a wait */
+	bool live;        /* time is the clock's, and packets that are not taken are lost */
+	bool sends;       /* packets pass from port to port */
 };
 
 /*
@@ -72,6 +86,22 @@ struct io *io_pcap_open(const char *const *paths, unsigned n, const char *filter
  * goes; else, on failure, NULL with one line in err.
  */
 struct io *io_preload(struct io *in, unsigned repeat, uint64_t pause_ns, const int *stop, char *err, size_t errlen);
+
+/* A port to watch, or two between which packets pass both ways. Names of interfaces. */
+struct io_pair {
+	const char *a;
+	const char *b; /* NULL: a is watched */
+};
+
+/*
+ * Open network interfaces; the ports are numbered in the order of the pairs. filter as above: the kernel applies it where
+ * a port is only watched; between the ports of a pair, what it does not match passes unseen. Packets that a pair's port
+ * sends are not seen there. lanes: of tx, the last one for the thread that calls rx_burst. An interface that goes away
+ * while it is read is named by an error on standard error; when the last one has gone, rx_burst answers IO_FAILED. On
+ * failure NULL, with a one-line reason in err.
+ */
+struct io *io_live_open(const struct io_pair *pairs, unsigned n, const char *filter, unsigned lanes, char *err,
+			size_t errlen);
 
 /* Are the input and the output the same file? "-" stands for standard input and output. Devices and pipes never are. */
 bool io_same_file(const char *input, const char *output);

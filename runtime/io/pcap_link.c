@@ -1,9 +1,11 @@
 #include "io/pcap_link.h"
 
+#include <linux/filter.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { SNAPLEN = 262144 };
 
@@ -79,6 +81,18 @@ bool link_filter_match(const struct link_filter *f, const struct mos_packet *p, 
 	struct pcap_pkthdr h = { .caplen = p->caplen - from, .len = p->len > from ? p->len - from : 0 };
 
 	return pcap_offline_filter(&f->program, &h, p->data + from) != 0;
+}
+
+bool link_filter_attach(const struct link_filter *f, int fd)
+{
+	/* The instructions are the kernel's own, but for the names of the types. */
+	_Static_assert(sizeof(struct bpf_insn) == sizeof(struct sock_filter), "one instruction, two names");
+	const struct sock_fprog program = {
+		.len = (unsigned short)f->program.bf_len,
+		.filter = (struct sock_filter *)(void *)f->program.bf_insns,
+	};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0;
 }
 
 bool link_filter_check(const char *expr, char *why, size_t len)

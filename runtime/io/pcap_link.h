@@ -30,4 +30,7 @@ bool link_filter_match(const struct link_filter *f, const struct mos_packet *p, 
 /* Is there a link type for which the expression means something? If not, why has the reason. */
 bool link_filter_check(const char *expr, char *why, size_t len);
 
+/* Have the kernel apply it to a socket. False with errno set. */
+bool link_filter_attach(const struct link_filter *f, int fd);
+
 #endif

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Enough for a burst of full Ethernet frames; longer ones make their batch grow. */
-enum { BATCH_BYTES = 64 << 10 };
+/* Enough for a burst of full Ethernet frames. Longer ones make their batch grow, to BATCH_MOST for more than one. */
+enum { BATCH_BYTES = 64 << 10, BATCH_MOST = 512 << 10 };
 
 static struct ring *ring_of(struct io *io)
 {
@@ -48,7 +48,7 @@ static void ring_read(struct ring *r, struct mos_packet *pkts)
 	for (unsigned i = 0; i < b->n; i++) {
 		const struct mos_packet *from = &b->pkts[i];
 
-		pkts[i].data = from->data;
+		pkts[i].data = b->bytes + b->off[i];
 		pkts[i].ts_ns = from->ts_ns;
 		pkts[i].caplen = from->caplen;
 		pkts[i].len = from->len;
@@ -68,9 +68,9 @@ static void ring_release(struct ring *r)
 		event_raise(r->room_fd);
 }
 
-static bool ring_is_empty(struct ring *r)
+bool ring_is_empty(const struct ring *r)
 {
-	return atomic_load(&r->tail) == atomic_load_explicit(&r->head, memory_order_relaxed);
+	return atomic_load(&r->tail) == atomic_load(&r->head);
 }
 
 /* One batch; it stays the consumer's until free_burst. An empty one only tells the time. */
@@ -84,7 +84,7 @@ static int ring_rx_burst(struct io *io, struct mos_packet *pkts, unsigned n)
 	if (ring_is_empty(r)) {
 		struct timespec t;
 
-		if (!r->clock)
+		if (!io->live)
 			return 0;
 		clock_gettime(CLOCK_REALTIME, &t);
 		io->now_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
@@ -117,18 +117,35 @@ static void ring_wait(struct io *io, int timeout_ms)
 	atomic_store(&r->sleeps, false);
 }
 
+static void ring_tx(struct io *io, unsigned lane, const struct mos_packet *p, bool reverse, int index)
+{
+	struct ring *r = ring_of(io);
+
+	(void)index; /* the frame is a copy */
+	r->passing->ops->tx(r->passing, lane, p, reverse, -1);
+}
+
+static void ring_tx_flush(struct io *io, unsigned lane)
+{
+	struct ring *r = ring_of(io);
+
+	r->passing->ops->tx_flush(r->passing, lane);
+}
+
 static void ring_close(struct io *io)
 {
 	ring_free(ring_of(io));
 }
 
-struct ring *ring_new(void)
+struct ring *ring_new(struct io *source)
 {
 	static const struct io_ops ops = {
 		.name = "ring",
 		.rx_burst = ring_rx_burst,
 		.free_burst = ring_free_burst,
 		.wait = ring_wait,
+		.tx = ring_tx,
+		.tx_flush = ring_tx_flush,
 		.close = ring_close,
 	};
 	struct ring *r = aligned_alloc(64, sizeof(*r));
@@ -136,7 +153,10 @@ struct ring *ring_new(void)
 	if (!r)
 		return NULL;
 	memset(r, 0, sizeof(*r));
-	r->io = (struct io){ .ops = &ops, .wake_fd = -1, .path = "a worker's queue" };
+	r->io = (struct io){ .ops = &ops, .wake_fd = -1, .path = source->path };
+	r->io.live = source->live;
+	r->io.sends = source->sends;
+	r->passing = source;
 	r->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->batch = calloc(RING_BATCHES, sizeof(*r->batch));
 	for (unsigned i = 0; r->batch && i < RING_BATCHES; i++) {
@@ -198,7 +218,7 @@ void ring_flush(struct ring *r)
  */
 static bool batch_is_done(const struct ring *r, const struct batch *b, const struct mos_packet *p, uint64_t now_ns)
 {
-	if (b->n == IO_BURST || (b->n && b->used + p->caplen > b->cap))
+	if (b->n == IO_BURST || (b->n && b->used + p->caplen > BATCH_MOST))
 		return true;
 	return b->n && p->ts_ns < now_ns && r->told_ns < now_ns;
 }
@@ -207,12 +227,13 @@ static bool batch_grow(struct batch *b, size_t need)
 {
 	if (need <= b->cap)
 		return true;
-	uint8_t *bytes = realloc(b->bytes, need);
+	size_t cap = need < BATCH_MOST / 2 ? 2 * need : need;
+	uint8_t *bytes = realloc(b->bytes, cap);
 
 	if (!bytes)
 		return false;
 	b->bytes = bytes;
-	b->cap = need;
+	b->cap = cap;
 	return true;
 }
 
@@ -228,10 +249,10 @@ int ring_put(struct ring *r, const struct mos_packet *p, uint64_t now_ns)
 		return -EAGAIN;
 	if (!batch_grow(b, b->used + p->caplen))
 		return -ENOMEM;
-	struct mos_packet *to = &b->pkts[b->n++];
+	struct mos_packet *to = &b->pkts[b->n];
 
-	to->data = b->bytes + b->used;
-	memcpy(to->data, p->data, p->caplen);
+	b->off[b->n++] = b->used;
+	memcpy(b->bytes + b->used, p->data, p->caplen);
 	b->used += p->caplen;
 	to->ts_ns = p->ts_ns;
 	to->caplen = p->caplen;
@@ -253,10 +274,15 @@ void ring_tell(struct ring *r, uint64_t now_ns)
 		ring_flush(r);
 }
 
+bool ring_is_full(const struct ring *r)
+{
+	return atomic_load(&r->tail) - atomic_load(&r->head) >= RING_BATCHES;
+}
+
 void ring_wait_room(struct ring *r, int timeout_ms)
 {
 	atomic_store(&r->waits, true);
-	if (atomic_load(&r->tail) - atomic_load(&r->head) >= RING_BATCHES)
+	if (ring_is_full(r))
 		event_wait(r->room_fd, timeout_ms);
 	atomic_store(&r->waits, false);
 }

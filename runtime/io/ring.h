@@ -16,6 +16,7 @@ enum { RING_BATCHES = 16 };
 
 struct batch {
 	struct mos_packet pkts[IO_BURST];
+	size_t off[IO_BURST]; /* of their frames in bytes, which may move as it grows */
 	unsigned n;
 	bool end;         /* the input ends here */
 	uint64_t now_ns;  /* time before its first packet */
@@ -25,9 +26,7 @@ struct batch {
 
 struct ring {
 	struct io io;       /* of the consumer; io.wake_fd is its caller's */
-	struct io *passing; /* where the consumer's tx goes; NULL: nowhere */
-	unsigned lane;      /* as tx_burst of passing takes it */
-	bool clock;         /* an empty ring tells the clock's time */
+	struct io *passing; /* the producer's source, through which the consumer sends */
 	bool ended;         /* the consumer has seen the end */
 	struct batch *batch;
 
@@ -41,8 +40,8 @@ struct ring {
 	atomic_bool sleeps;            /* the consumer does, or is about to */
 };
 
-/* NULL when memory or file descriptors are out. */
-struct ring *ring_new(void);
+/* For packets of source, which outlives the ring. NULL when memory or file descriptors are out. */
+struct ring *ring_new(struct io *source);
 
 /* NULL is a no-op. Both sides are done with it. */
 void ring_free(struct ring *r);
@@ -58,6 +57,12 @@ void ring_tell(struct ring *r, uint64_t now_ns);
 
 /* Producer: hand over what has been put. */
 void ring_flush(struct ring *r);
+
+/* Either: has the consumer given back all that was handed over? */
+bool ring_is_empty(const struct ring *r);
+
+/* Producer: has the consumer still to give back every batch? */
+bool ring_is_full(const struct ring *r);
 
 /* Producer: sleep until a batch has been given back, at most timeout_ms, or until a signal is handled. */
 void ring_wait_room(struct ring *r, int timeout_ms);

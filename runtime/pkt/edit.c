@@ -1,6 +1,7 @@
 #include "pkt/edit.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "pkt/bytes.h"
 #include "pkt/decode.h"
@@ -87,22 +88,55 @@ static bool tcp_segment_is_whole(const struct mos_packet *p)
 	return p->payload <= p->caplen && p->payload_caplen == p->payload_len;
 }
 
-/* Header, payload and pseudo-header: RFC 9293 3.1; for IPv6 RFC 8200 8.1. */
-static uint64_t tcp_sum(const struct mos_packet *p)
+/* RFC 9293 3.1; for IPv6 RFC 8200 8.1. */
+static uint64_t pseudo_sum(const struct mos_packet *p, uint32_t len, uint8_t proto)
 {
-	uint32_t len = p->tcp_hlen + p->payload_len;
 	const uint8_t *ip = p->data + p->l3;
-	uint8_t tail[8] = { 0, 0, 0, 0, 0, 0, 0, 6 };
-	uint64_t sum = checksum_add(0, p->data + p->l4, len);
+	uint8_t tail[8] = { 0, 0, 0, 0, 0, 0, 0, proto };
+	uint64_t sum;
 
 	if (p->ip_version == 4) {
-		sum = checksum_add(sum, ip + 12, 8);
+		sum = checksum_add(0, ip + 12, 8);
 	} else {
-		sum = checksum_add(sum, ip + 8, 16);
+		sum = checksum_add(0, ip + 8, 16);
 		sum = checksum_add(sum, p->data + ip6_final_dst(p), 16);
 	}
 	store_be32(tail, len);
 	return checksum_add(sum, tail, sizeof(tail));
+}
+
+static uint64_t tcp_sum(const struct mos_packet *p)
+{
+	uint32_t len = p->tcp_hlen + p->payload_len;
+
+	return pseudo_sum(p, len, IPPROTO_TCP) + checksum_add(0, p->data + p->l4, len);
+}
+
+int packet_start_tcp_checksum(const struct mos_packet *p)
+{
+	if (p->decoded != MOS_DECODED_TCP || p->l4 + 18U > p->caplen)
+		return -EINVAL;
+	uint64_t sum = pseudo_sum(p, p->tcp_hlen + p->payload_len, IPPROTO_TCP);
+
+	store_be16(p->data + p->l4 + 16, (uint16_t)~checksum_fold(sum));
+	return 0;
+}
+
+int packet_finish_udp_checksum(struct mos_packet *p)
+{
+	uint32_t len = p->l3 + p->ip_len - p->l4;
+	uint8_t *h = p->data + p->l4;
+
+	if (p->decoded != MOS_DECODED_IP || p->ip_proto != IPPROTO_UDP || len < 8)
+		return -EINVAL;
+	if (p->l4 + len > p->caplen)
+		return -ERANGE;
+	store_be16(h + 6, 0);
+	uint16_t sum = checksum_fold(pseudo_sum(p, len, IPPROTO_UDP) + checksum_add(0, h, len));
+
+	/* RFC 768: 0 says that there is none. */
+	store_be16(h + 6, sum ? sum : 0xffff);
+	return 0;
 }
 
 int packet_fix_tcp_checksum(struct mos_packet *p)

@@ -47,6 +47,15 @@ void packet_header_changed(struct mos_packet *p, uint64_t before);
  */
 bool packet_is_encapsulated(const struct mos_packet *p);
 
+/*
+ * Begin the TCP checksum as a network card finishes it: put the sum of the pseudo-header there. 0, or -EINVAL if it is
+ * not TCP.
+ */
+int packet_start_tcp_checksum(const struct mos_packet *p);
+
+/* Recompute the checksum of a UDP packet. -EINVAL if it is none, -ERANGE if the capture cut it. */
+int packet_finish_udp_checksum(struct mos_packet *p);
+
 /* Are the IPv4 header checksum and the TCP checksum right? A cut payload or no checksum counts as right. */
 bool packet_checksums_ok(const struct mos_packet *p);
 

@@ -23,7 +23,8 @@ local FOREIGN = {
 }
 
 -- The command itself stands above everything else in runtime/.
-local COMMAND = { ["runtime/main.c"] = true, ["runtime/options.c"] = true, ["runtime/options.h"] = true }
+local COMMAND = { ["runtime/main.c"] = true, ["runtime/options.c"] = true, ["runtime/options.h"] = true,
+	["runtime/user.c"] = true, ["runtime/user.h"] = true }
 
 local function layer_of(path)
 	if SHARED[path] then

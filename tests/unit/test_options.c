@@ -230,6 +230,28 @@ static void seconds_have_decimals(void **state)
 	}
 }
 
+static void interfaces_are_watched_or_paired(void **state)
+{
+	struct line l;
+
+	(void)state;
+	parse_fine(&l, "a.lua -i eth0 --interface=eth1:eth2,eth3 -j 3 --user nobody --fail-closed");
+	assert_int_equal(l.o.npairs, 3);
+	assert_string_equal(l.o.pairs[0].a, "eth0");
+	assert_null(l.o.pairs[0].b);
+	assert_string_equal(l.o.pairs[1].a, "eth1");
+	assert_string_equal(l.o.pairs[1].b, "eth2");
+	assert_string_equal(l.o.pairs[2].a, "eth3");
+	assert_int_equal(l.o.workers, 3);
+	assert_string_equal(l.o.user, "nobody");
+	assert_true(l.o.set.fail_closed);
+	options_fini(&l.o);
+	parse_fine(&l, "a.lua --fail-closed --fail-open");
+	assert_false(l.o.set.fail_closed);
+	assert_int_equal(l.o.workers, 0);
+	options_fini(&l.o);
+}
+
 static void encapsulations_to_leave_add_up_and_an_overlap_policy_is_one(void **state)
 {
 	struct line l;
@@ -279,6 +301,15 @@ static void what_is_wrong_is_named_in_one_line(void **state)
 		{ "--new-monitor", "option '--new-monitor' needs its NAME" },
 		{ "--statz a.lua", "unknown option '--statz'; did you mean '--stats'?" },
 		{ "a.lua --on-eror=pass", "unknown option '--on-eror'; did you mean '--on-error'?" },
+		{ "a.lua -i", "option '-i' needs its A[:B]" },
+		{ "a.lua -i a:", "-i takes an interface, or two as A:B, not 'a:'" },
+		{ "a.lua -i a:b:c", "-i takes an interface, or two as A:B, not 'a:b:c'" },
+		{ "a.lua -i a,,b", "-i takes an interface, or two as A:B, not ''" },
+		{ "a.lua -i a:a", "-i a:a: packets cannot pass from an interface to itself" },
+		{ "a.lua -i a -i b:a", "-i: 'a' is named twice" },
+		{ "a.lua -i a -r f", "-r and -i: packets come from captures or from interfaces" },
+		{ "a.lua -j 0", "-j takes a number of workers from 1 to 64, not '0'" },
+		{ "a.lua -j 65", "-j takes a number of workers from 1 to 64, not '65'" },
 		{ "--gibberish a.lua", "unknown option '--gibberish'" },
 		{ "-stats a.lua", "unknown option '-stats'; did you mean '--stats'?" },
 		{ "-z a.lua", "unknown option '-z'" },
@@ -356,6 +387,9 @@ static void help_fits_a_terminal_and_names_every_option(void **state)
 {
 	static const char *const names[] = {
 		"--read FILE",
+		"--interface A[:B]",
+		"--user NAME",
+		"--fail-closed",
 		"--filter FILTER",
 		"--write FILE",
 		"--no-decap KIND",
@@ -418,6 +452,7 @@ int main(void)
 		cmocka_unit_test(help_version_and_events_need_no_script),
 		cmocka_unit_test(sizes_have_suffixes),
 		cmocka_unit_test(seconds_have_decimals),
+		cmocka_unit_test(interfaces_are_watched_or_paired),
 		cmocka_unit_test(encapsulations_to_leave_add_up_and_an_overlap_policy_is_one),
 		cmocka_unit_test(explaining_and_a_new_monitor_need_no_script),
 		cmocka_unit_test(what_is_wrong_is_named_in_one_line),

@@ -15,7 +15,8 @@
 
 static int set_up(void **state)
 {
-	struct ring *r = ring_new();
+	static struct io source = { .path = "source" };
+	struct ring *r = ring_new(&source);
 
 	assert_non_null(r);
 	r->io.wake_fd = eventfd(0, EFD_NONBLOCK);
@@ -32,7 +33,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static uint8_t frame[70000];
+static uint8_t frame[600000];
 
 /* A packet whose frame, time and number follow from n. */
 static struct mos_packet packet(uint64_t n)

@@ -1,0 +1,170 @@
+-- Two hosts and a middlebox between them, as network namespaces joined by veth pairs:
+--
+--   c (client)  eth0 ------- left  r (mos-run)  right ------- eth0  s (server)
+--
+-- The client is 10.7.0.1 and fd00:7::1, the server 10.7.0.2 and fd00:7::2. Names have the process id in them, so tests
+-- may run at the same time.
+local kit = require "kit"
+local ffi = require "ffi"
+
+ffi.cdef "int getpid(void);"
+
+local net = {}
+net.__index = net
+
+local quiet = " >/dev/null 2>&1"
+
+local function ok(command)
+	return os.execute(command .. quiet) == 0
+end
+
+-- nil and a reason where namespaces cannot be made.
+function net.available()
+	for _, tool in ipairs { "ip", "ethtool", "curl", "busybox", "ping" } do
+		if not ok("command -v " .. tool) then
+			return nil, tool .. " is not installed"
+		end
+	end
+	local name = "mos" .. ffi.C.getpid()
+	if not ok("ip netns add " .. name) then
+		return nil, "no right to make network namespaces"
+	end
+	local joined = ok(("ip link add name eth0 netns %s type veth peer name eth1 netns %s"):format(name, name))
+	ok("ip netns del " .. name)
+	return joined, not joined and "no veth pairs here" or nil
+end
+
+local count = 0
+
+-- opts.offload: leave checksums and segmentation to the interfaces. opts.mtu. The hosts are up when it returns.
+function net.up(opts)
+	opts = opts or {}
+	count = count + 1
+	local self = setmetatable({ name = ("mos%d.%d"):format(ffi.C.getpid(), count), pids = {} }, net)
+	local script = [[
+set -e
+for n in c r s; do ip netns add $1$n; ip -n $1$n link set dev lo up; done
+ip link add name eth0 netns $1c type veth peer name left netns $1r
+ip link add name eth0 netns $1s type veth peer name right netns $1r
+ip -n $1c addr add 10.7.0.1/24 dev eth0
+ip -n $1s addr add 10.7.0.2/24 dev eth0
+ip -n $1c addr add fd00:7::1/64 dev eth0 nodad
+ip -n $1s addr add fd00:7::2/64 dev eth0 nodad
+for n in left right; do
+	ip netns exec $1r sh -c "echo 1 > /proc/sys/net/ipv6/conf/$n/disable_ipv6"
+	ip -n $1r link set dev $n mtu $3 up
+done
+for n in c s; do
+	ip -n $1$n link set dev eth0 mtu $3 up
+	[ $2 = offload ] || ip netns exec $1$n ethtool -K eth0 tx off tso off gso off gro off >/dev/null
+done]]
+	local code, _, err = kit.command { "sh", "-c", script, "sh", self.name, opts.offload and "offload" or "none",
+		opts.mtu or 1500 }
+	assert(code == 0, err)
+	return self
+end
+
+-- Run a shell command on a host ("c", "r", "s"); its exit code, output and errors.
+function net:sh(host, command)
+	return kit.command { "ip", "netns", "exec", self.name .. host, "sh", "-c", command }
+end
+
+-- Wait until a shell command succeeds on a host, for 20 s at most.
+function net:wait(host, command)
+	local code = kit.command { "ip", "netns", "exec", self.name .. host, "sh", "-c",
+		("for i in $(seq 400); do ( %s ) >/dev/null 2>&1 && exit 0; sleep 0.05; done; exit 1"):format(command) }
+	return code == 0
+end
+
+-- A program that sends the bytes of a file as one Ethernet frame.
+local sender = [[
+local ffi = require "ffi"
+ffi.cdef "int socket(int, int, int); int bind(int, const void *, unsigned); long write(int, const void *, size_t);"
+ffi.cdef "unsigned if_nametoindex(const char *);"
+ffi.cdef "struct addr { uint16_t family, protocol; int32_t index; uint16_t type; uint8_t kind, len, addr[8]; };"
+local fd = ffi.C.socket(17, 3, 0)
+local addr = ffi.new("struct addr", { family = 17, index = ffi.C.if_nametoindex(arg[1]) })
+assert(ffi.C.bind(fd, addr, ffi.sizeof(addr)) == 0)
+local frame = io.open(arg[2], "rb"):read "*a"
+assert(ffi.C.write(fd, frame, #frame) == #frame)]]
+
+-- Send a frame from a host's interface.
+function net:send(host, interface, frame)
+	local path = kit.write(kit.tmp ".frame", frame)
+	local code, _, err = self:sh(host, ("luajit %s %s %s"):format(kit.script(sender), interface, path))
+	assert(code == 0, err)
+end
+
+-- Start a command on a host in the background, and wait until `ready` succeeds there. What it prints comes from
+-- proc:out() and proc:err(); proc:stop(signal) ends it and returns its exit code.
+local Process = {}
+Process.__index = Process
+
+function net:start(host, args, ready)
+	local proc = setmetatable({ net = self, host = host, path = kit.tmp "" }, Process)
+	local words = {}
+	for i, word in ipairs(args) do
+		words[i] = kit.quote(word)
+	end
+	for _, suffix in ipairs { ".pid", ".code", ".out", ".err" } do
+		os.remove(proc.path .. suffix) -- of the run before
+	end
+	-- A background job of a shell ignores SIGINT unless its group is its own.
+	os.execute(("setsid sh -c %s >/dev/null 2>&1 </dev/null &"):format(kit.quote(([[
+		ip netns exec %s sh -c 'echo $$ > "$0.pid"; exec "$@"' %s %s >%s.out 2>%s.err
+		echo $? > %s.code]]):format(self.name .. host, proc.path, table.concat(words, " "), proc.path, proc.path,
+		proc.path))))
+	self.pids[#self.pids + 1] = proc
+	assert(self:wait(host, ("test -s %s.pid"):format(proc.path)), "the process did not start")
+	proc.pid = kit.read(proc.path .. ".pid"):match "%d+"
+	if ready and not self:wait(host, ready:gsub("%$LOG", proc.path)) then
+		error(("%s: not ready\n%s%s"):format(table.concat(args, " "), proc:out(), proc:err()), 2)
+	end
+	return proc
+end
+
+function Process:out()
+	return kit.read(self.path .. ".out")
+end
+
+function Process:err()
+	return kit.read(self.path .. ".err")
+end
+
+-- The exit code of a process that ends by itself, within 20 s.
+function Process:wait()
+	assert(self.net:wait(self.host, ("test -s %s.code"):format(self.path)), "the process does not end")
+	return tonumber(kit.read(self.path .. ".code"))
+end
+
+function Process:stop(signal)
+	if not self.pid then
+		return
+	end
+	os.execute(("kill -%s %s"):format(signal or "INT", self.pid) .. quiet)
+	return self:wait()
+end
+
+-- mos-run between the two, or as args say. It is there when packets pass.
+function net:run(args)
+	return self:start("r", { kit.run_path, unpack(args) }, "grep -q 'mos-run: info: on ' $LOG.err")
+end
+
+-- An HTTP server for the files below dir, on both families.
+function net:serve(dir)
+	return self:start("s", { "busybox", "httpd", "-f", "-p", "[::]:80", "-h", dir },
+		"busybox wget -q -O /dev/null http://10.7.0.2/ || curl -s -o /dev/null http://10.7.0.2/")
+end
+
+function net:down()
+	for _, proc in ipairs(self.pids) do
+		if proc.pid then
+			ok(("kill -KILL %s"):format(proc.pid))
+		end
+	end
+	for _, host in ipairs { "c", "r", "s" } do
+		ok(("ip netns del %s%s"):format(self.name, host))
+	end
+end
+
+return net

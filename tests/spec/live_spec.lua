@@ -1,0 +1,226 @@
+-- mos-run on network interfaces: between two hosts that are network namespaces (tests/kit/net.lua).
+local kit = require "kit"
+local net = require "net"
+
+local here, reason = net.available()
+if not here then
+	describe("live interfaces", function()
+		pending("are not tested: " .. reason)
+	end)
+	return
+end
+
+local lan
+
+after_each(function()
+	if lan then
+		lan:down()
+		lan = nil
+	end
+end)
+
+local counter = kit.script [[
+local mos = require "mos"
+local seen = mos.shared.counter "seen"
+local mon = mos.monitor {}
+mon:on("pkt_in", "snd", function(_, _, pkt) assert(pkt.len > 0) seen:add() end)
+mon:on("conn_end", "snd", function(conn, side)
+	if side == "cli" then print(conn.end_reason, conn.client.addr, conn.server.bytes) end
+end)
+mos.at_exit(function() if mos.worker == mos.workers then print("seen", seen:sum()) end end)]]
+
+-- A folder with a file of so many bytes that look like nothing.
+local function folder(size)
+	local dir = kit.tmp ".www"
+	os.execute(("mkdir -p %s && head -c %d /dev/urandom > %s/file"):format(dir, size, dir))
+	return dir
+end
+
+-- Fetch the file over this address and compare.
+local function fetch(dir, address)
+	local path = kit.tmp ".got"
+	local code, _, err = lan:sh("c", ("curl -sS --max-time 60 -o %s http://%s/file && cmp %s %s/file"):format(path,
+		address, path, dir))
+	assert.equal(0, code, err)
+end
+
+local function stat(proc, name)
+	return tonumber(proc:err():match("\n  " .. name .. " +(%d+)") or 0)
+end
+
+describe("between two interfaces", function()
+	for _, how in ipairs { {}, { offload = true }, { workers = 2, offload = true }, { workers = 2 } } do
+		local name = ("%d worker%s, offloads %s"):format(how.workers or 1, how.workers and "s" or "",
+			how.offload and "on" or "off")
+		it("a large file arrives whole while a handler sees every packet: " .. name, function()
+			lan = net.up(how)
+			local size = how.offload and 100e6 or 10e6
+			local dir = folder(size)
+			local run = lan:run { "-i", "left:right", "-j", how.workers or 1, "--stats", counter }
+			lan:serve(dir)
+			fetch(dir, "10.7.0.2")
+			fetch(dir, "[fd00:7::2]")
+			assert.equal(0, run:stop())
+			local out = run:out()
+			for _, client in ipairs { "10%.7%.0%.1", "fd00:7::1" } do
+				local bytes = out:match("\t" .. client .. "\t(%d+)\n")
+				assert.is_true(tonumber(bytes) > size, out)
+			end
+			assert.equal(stat(run, "tcp_packets"), tonumber(out:match "seen\t(%d+)"))
+			assert.equal(0, stat(run, "unsent"))
+		end)
+	end
+
+	it("what is not TCP passes too, fragments among it", function()
+		lan = net.up()
+		local run = lan:run { "-i", "left:right", counter }
+		for _, address in ipairs { "10.7.0.2", "fd00:7::2" } do
+			assert.is_true(lan:wait("c", "ping -c 1 -W 1 -s 3000 " .. address), address)
+		end
+		assert.equal(0, run:stop())
+	end)
+
+	it("VLAN tags stay", function()
+		lan = net.up()
+		local run = lan:run { "-i", "left:right", counter }
+		local path = kit.tmp ".pcap"
+		local raw = kit.script [[
+require "mos".monitor { raw = true }:on("pkt_in", function(_, _, pkt) print(pkt.len) io.stdout:flush() end)]]
+		local watch = lan:start("s", { kit.run_path, "-i", "eth0", "-w", path, raw }, "grep -q 'info: on' $LOG.err")
+		local frame = ("\2"):rep(12) .. "\129\0\32\5" .. "\136\181" .. ("tagged"):rep(20)
+		lan:send("c", "eth0", frame)
+		assert.is_true(lan:wait("s", ("grep -qx %d %s.out"):format(#frame, watch.path)))
+		assert.equal(0, watch:stop())
+		assert.is_truthy(kit.read(path):find(frame, 1, true))
+		assert.equal(0, run:stop())
+	end)
+
+	it("what the filter does not match passes unseen", function()
+		lan = net.up()
+		local dir = folder(1000)
+		local run = lan:run { "-i", "left:right", "-f", "tcp port 81", "--stats", counter }
+		lan:serve(dir)
+		fetch(dir, "10.7.0.2")
+		assert.equal(0, run:stop())
+		assert.equal("seen\t0\n", run:out())
+		assert.equal(0, stat(run, "packets"))
+		assert.is_true(stat(run, "unseen") > 5)
+	end)
+
+	it("what a handler drops does not arrive", function()
+		lan = net.up()
+		local dir = folder(1000)
+		local run = lan:run { "-i", "left:right", kit.script [[
+require "mos".monitor { filter = "ip" }:on("pkt_in", "snd", function(_, _, pkt) pkt:drop() end)]] }
+		lan:serve(dir)
+		assert.not_equal(0, (lan:sh("c", "curl -sS --max-time 2 http://10.7.0.2/file")))
+		fetch(dir, "[fd00:7::2]")
+		assert.equal(0, run:stop())
+	end)
+end)
+
+describe("on an interface", function()
+	it("packets of both directions are seen, and the clock drives timers", function()
+		lan = net.up()
+		local dir = folder(1000)
+		lan:serve(dir)
+		lan:sh("r", "ip link add br0 type bridge; ip link set dev left master br0; ip link set dev right master br0;"
+			.. "ip link set dev br0 up")
+		local run = lan:run { "-i", "right", "-f", "port 80", "--stats", kit.script [[
+local mos = require "mos"
+local mon = mos.monitor {}
+mon:on("conn_end", "snd", function(conn, side)
+	if side == "cli" then print(conn.end_reason, conn.client.bytes > 0, conn.server.bytes > 0) end
+end)
+mos.every(0.05, function() print "tick" io.stdout:flush() end)]] }
+		assert.is_true(lan:wait("c", "curl -s --max-time 1 http://10.7.0.2/file"))
+		assert.is_true(lan:wait("r", ("test $(grep -c tick %s.out) -ge 3"):format(run.path)))
+		assert.equal(0, run:stop())
+		assert.matches("closed\ttrue\ttrue\n", run:out())
+		assert.equal(0, stat(run, "port_lost"))
+	end)
+
+	it("little is done while nothing happens", function()
+		lan = net.up()
+		local run = lan:run { "-i", "left:right", "-j", 2, counter }
+		-- utime and stime, in hundredths of a second
+		local code, out = lan:sh("r", ([[
+			read_cpu() { awk '{ print $14 + $15 }' /proc/%s/stat; }
+			a=$(read_cpu); ping -q -c 3 -i 1 127.0.0.1 >/dev/null; b=$(read_cpu); echo $((b - a))]]):format(run.pid))
+		assert.equal(0, code)
+		assert.is_true(tonumber(out) <= 6, out)
+		assert.equal(0, run:stop())
+	end)
+
+	it("that does not exist, or is down, is an error with its name", function()
+		lan = net.up()
+		local function try(...)
+			return lan:sh("r", kit.quote(kit.run_path) .. " " .. counter .. " " .. table.concat({ ... }, " "))
+		end
+		local code, _, err = try "-i none"
+		assert.same({ 3, "mos-run: error: interface none: no such interface\n" }, { code, err })
+		lan:sh("r", "ip link set dev left down")
+		code, _, err = try "-i left:right"
+		assert.same({ 3, "mos-run: error: interface left: it is down; 'ip link set dev left up' changes that\n" },
+			{ code, err })
+		code, _, err = try("-i right -f", kit.quote "tcp prot 80")
+		assert.same({ 3, "mos-run: error: filter \"tcp prot 80\": syntax error\n" }, { code, err })
+	end)
+
+	it("that goes away is named, and the others go on; when all have gone, the run ends", function()
+		lan = net.up()
+		local run = lan:run { "-i", "left,right", counter }
+		lan:sh("c", "ip link del dev eth0")
+		assert.is_true(lan:wait("r", ("grep -q 'error: interface left: it has gone' %s.err"):format(run.path)))
+		lan:sh("s", "ip link del dev eth0")
+		assert.equal(3, run:wait())
+		assert.matches("error: interface right: it has gone\n", run:err())
+		assert.equal("seen\t0\n", run:out())
+	end)
+
+	it("root's rights are given up once it is open", function()
+		lan = net.up()
+		local dir = folder(1000)
+		local run = lan:run { "-i", "left:right", "--user", "nobody", counter }
+		local _, status = lan:sh("r", ("cat /proc/%s/status"):format(run.pid))
+		local uid = select(2, lan:sh("r", "id -u nobody")):match "%d+"
+		assert.equal(uid, status:match "Uid:%s+(%d+)")
+		assert.matches("CapEff:%s+0+\n", status)
+		lan:serve(dir)
+		fetch(dir, "10.7.0.2")
+		assert.equal(0, run:stop())
+		local code, _, err = lan:sh("r", kit.run_path .. " -i left --user nosuchuser " .. counter)
+		assert.same({ 2, "mos-run: error: --user nosuchuser: no such user\n" }, { code, err })
+	end)
+end)
+
+describe("when a worker does not come along", function()
+	-- A handler that takes its time, so that its queue fills.
+	local slow = kit.script [[
+require "mos".monitor { raw = true }:on("pkt_in", function(_, _, pkt)
+	if pkt.len > 900 then
+		local t = os.clock()
+		while os.clock() - t < 0.002 do end
+	end
+end)]]
+
+	local function flood(...)
+		lan = net.up()
+		local run = lan:run { "-i", "left:right", "-j", 2, "--stats", slow, ... }
+		lan:sh("c", "ping -q -f -l 1200 -c 1200 -w 2 -s 1000 10.7.0.2")
+		assert.equal(0, run:stop())
+		return run
+	end
+
+	it("packets pass unseen", function()
+		local run = flood()
+		assert.is_true(stat(run, "unseen") > 0)
+		assert.equal(0, stat(run, "queue_lost"))
+	end)
+
+	it("packets are dropped with --fail-closed", function()
+		local run = flood "--fail-closed"
+		assert.is_true(stat(run, "queue_lost") > 0)
+		assert.equal(0, stat(run, "unseen"))
+	end)
+end)
