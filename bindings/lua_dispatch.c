@@ -277,6 +277,24 @@ static void place(void *arg, uint32_t ref, char *text, size_t size)
 		lua_pop(L, 1);
 }
 
+/* mos.fields.text; whatever goes wrong there is no fault of the script's. */
+static void fields(void *arg, const char *event, char *text, size_t size)
+{
+	lua_State *L = ((struct lua_dispatch *)arg)->L;
+	int top = lua_gettop(L);
+
+	text[0] = '\0';
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "mos.fields");
+	if (lua_pcall(L, 1, 1, 0) == 0) {
+		lua_getfield(L, -1, "text");
+		lua_pushstring(L, event);
+		if (lua_pcall(L, 1, 1, 0) == 0 && lua_isstring(L, -1))
+			snprintf(text, size, "%s", lua_tostring(L, -1));
+	}
+	lua_settop(L, top);
+}
+
 /* Clearing an entry that is there allocates nothing, so it cannot fail. */
 static void ended(void *arg, uint32_t conn)
 {
@@ -312,6 +330,7 @@ void lua_dispatch_install(struct lua_dispatch *d)
 		.handle = handle,
 		.filter = filter,
 		.place = place,
+		.fields = fields,
 		.thread = thread,
 		.rest = d->rest,
 		.arg = d,

@@ -40,13 +40,6 @@ void vm_prepare(struct lua_vm *vm, int (*fn)(void *arg, struct lua_State *L, cha
 /* Borrowed. Not to be entered while it is running. NULL: there is none, or it is lost. */
 struct lua_State *vm_state(struct lua_vm *vm);
 
-/* The same with a script's source (or bytecode) in memory; name is what messages call it, and where `require` looks. */
-int vm_load_text(struct lua_vm *vm, const char *name, const char *text, size_t len, int argc, char **argv, char *err,
-		 size_t errlen);
-
-/* Borrowed. Not to be entered while it is running. */
-struct lua_State *vm_state(struct lua_vm *vm);
-
 /* Run what mos.at_exit was given, in that order, say which places failed how often, and flush standard output. */
 void vm_exit(struct lua_vm *vm);
 

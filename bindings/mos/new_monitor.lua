@@ -119,7 +119,7 @@ end
 
 -- Where require finds mos/test.so: next to the executable, or where it is installed.
 local function find_module(dir)
-	for _, place in ipairs { dir, dir .. "/../lib/lua/5.1" } do
+	for _, place in ipairs { dir, dir:gsub("/[^/]*$", "") .. "/lib/lua/5.1" } do
 		if exists(place .. "/mos/test.so") then
 			return place .. "/?.so"
 		end

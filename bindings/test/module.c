@@ -257,7 +257,8 @@ static void preload(lua_State *L, int core)
 	for (size_t i = 0; i < embed_count; i++) {
 		const struct embed *f = &embed_files[i];
 
-		if (strncmp(f->name, "mos.test.", 9) == 0 || strcmp(f->name, "mos.check") == 0) {
+		if (strncmp(f->name, "mos.test.", 9) == 0 || strcmp(f->name, "mos.check") == 0 ||
+		    strcmp(f->name, "mos.text") == 0) {
 			load_file(L, f);
 			lua_setfield(L, table, f->name);
 		} else if (strcmp(f->name, "mos.test") == 0) {

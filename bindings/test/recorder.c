@@ -212,17 +212,19 @@ static void give_note(struct session *s, lua_State *L)
 	lua_pop(L, 2);
 }
 
-/* The module mos.test.probe, which knows where fields are. */
+/* mos.fields.of, which knows where fields are. */
 static int take_probe(struct session *s, lua_State *L, char *err, size_t errlen)
 {
 	lua_getglobal(L, "require");
-	lua_pushliteral(L, "mos.test.probe");
+	lua_pushliteral(L, "mos.fields");
 	if (lua_pcall(L, 1, 1, 0)) {
 		snprintf(err, errlen, "%s", lua_tostring(L, -1));
 		lua_pop(L, 1);
 		return -1;
 	}
+	lua_getfield(L, -1, "of");
 	s->probe = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pop(L, 1);
 	return 0;
 }
 

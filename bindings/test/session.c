@@ -246,7 +246,10 @@ void session_play(struct session *s, lua_State *L, int index, int first, int las
 		}
 		s->L = L;
 		enter(s);
+		worker_thread(s->w, true);
 		unsigned done = path_burst(s->w, k);
+		worker_rest(s->w);
+		worker_thread(s->w, false);
 		leave(s);
 		burst_leaves(s, L, done, results, left);
 		for (unsigned i = 0; i < k; i++)
@@ -258,7 +261,10 @@ void session_advance(struct session *s, lua_State *L, uint64_t now_ns, int left)
 {
 	s->L = L;
 	enter(s);
+	worker_thread(s->w, true);
 	path_advance(s->w, now_ns);
+	worker_rest(s->w);
+	worker_thread(s->w, false);
 	leave(s);
 	burst_leaves(s, L, 0, 0, left);
 }

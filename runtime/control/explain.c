@@ -226,16 +226,24 @@ static const char *event_name(const struct event *e)
 	return !e ? "timer" : e->name[0] ? e->name : "(an event without a name)";
 }
 
-static void asked(void *arg, const struct mos_ctx *ctx, const struct event *e, bool yes)
+/* A user-defined event is raised; with what handlers are told besides. */
+static void say_fired(struct explain *x, const struct event *e)
 {
-	struct explain *x = arg;
+	const struct engine *engine = &x->w->d.engine;
+	char text[512] = "";
 
-	(void)ctx;
-	if (!yes)
-		return;
+	if (engine->fields)
+		engine->fields(engine->arg, e->name, text, sizeof(text));
 	fputs("              ", x->out);
 	say(x, USER, "%s", event_name(e));
-	fputs(" fired\n", x->out);
+	fprintf(x->out, " fired%s%s\n", *text ? "  " : "", text);
+}
+
+static void asked(void *arg, const struct mos_ctx *ctx, const struct event *e, bool yes)
+{
+	(void)ctx;
+	if (yes)
+		say_fired(arg, e);
 }
 
 /* "file.lua:12", or a C function's name and object. */
@@ -257,7 +265,9 @@ static void called(void *arg, const struct mos_ctx *ctx, struct handler h)
 	char place[512];
 
 	handler_place(x, h, place, sizeof(place));
-	if (!e) {
+	if (e && e->kind == EVENT_RAISED) {
+		say_fired(x, e);
+	} else if (!e) {
 		say(x, PACKET, "-    ");
 		say(x, PLAIN, " %+.6f\n", seconds(x, ctx->now_ns));
 		x->c = NULL;

@@ -30,6 +30,8 @@ struct engine {
 	void (*thread)(void *arg, bool begins);
 	/* Between two bursts, and before the next packet where the worker was halted: what could not be done before. */
 	void (*rest)(void *arg);
+	/* The fields of a user-defined event that is being raised, as a line; "" where it has none. */
+	void (*fields)(void *arg, const char *event, char *text, size_t size);
 	void *arg;
 };
 

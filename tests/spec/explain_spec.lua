@@ -23,12 +23,13 @@ describe("--explain", function()
 local mos = require "mos"
 local mon = mos.monitor {}
 local ping = mos.event { name = "ping", parent = "conn_new_data",
-	filter = function(conn, side) return conn:starts_with(side, "ping") end }
+	fields = { { "by", "string" }, { "len", "number" } },
+	filter = function(conn, side) return conn:starts_with(side, "ping") and { by = "cli", len = 4 } end }
 local pong = mos.event { name = "pong", parent = ping, filter = function() return false end }
 local again = mos.event { name = "again", parent = ping }
 mon:on(ping, function(conn)
 	print "heard"
-	conn:raise(again)
+	conn:raise(again, { n = 2 })
 end)
 mon:on(pong, function() end)
 mon:on(again, function() end)
@@ -61,7 +62,7 @@ mos.timer(0.045, function() end)
 #6    +0.050000  10.0.0.1:40000 > 10.0.0.2:80  P. 1:5(4) ack 1 win 65535
       snd cli  established  established   pkt_in
       snd cli  established  established   rexmit
-              rexmit -> SCRIPT:13
+              rexmit -> SCRIPT:14
       rcv svr  established  established   rexmit
       rcv svr  established  established   pkt_in
       dropped
@@ -70,10 +71,11 @@ mos.timer(0.045, function() end)
       rcv svr  closed       closed        pkt_in  tcp_state_change closed
 -     +0.060000  10.0.0.1:40000 > 10.0.0.2:80
           svr  closed       closed        conn_new_data 4 bytes
-              ping fired
-              ping -> SCRIPT:7
+              ping fired  by="cli" len=4
+              ping -> SCRIPT:8
 heard
-              again -> SCRIPT:12
+              again fired  n=2
+              again -> SCRIPT:13
       snd cli  closed       closed        conn_end reset
       rcv cli  closed       closed        conn_end reset
       snd svr  closed       closed        conn_end reset

@@ -75,6 +75,8 @@ local cases = {
 	{ "ssh", "what is no SSH", t.tcp { server = "10.0.0.2:22" }:send("client", "SSH-2.0-x\r\n\255\255\255\255\1") },
 	{ "dns", "over TCP", t.tcp { server = "10.0.0.2:53" }:send("client", dns "\1\0" .. dns "\1\0")
 		:send("server", dns("\129\128", true) .. dns("\129\128", true)) },
+	{ "dns", "datagrams", t.udp { server = "10.0.0.2:53" }:send("client", dns("\1\0"):sub(3))
+		:send("server", dns("\129\128", true):sub(3)) },
 	{ "dns", "what is no DNS", t.tcp { server = "10.0.0.2:53" }:send("client", "\0\3abc" .. dns "\1\0") },
 }
 

@@ -85,6 +85,22 @@ describe("a conversation", function()
 		assert.matches('3 S P. 1:2(1) ack 2 "c"', tostring(right), 1, true)
 	end)
 
+	it("may be datagrams", function()
+		for _, told in ipairs { "10.0.0.2:53", "[2001:db8::2]:53" } do
+			local asking = told:gsub("2([:%]])", "1%1"):gsub("53$", "5353")
+			local conv = t.udp { client = asking, server = told }:send("client", "ask"):wait(1):send("server", "tell")
+			local r = t.run([[
+				require "mos".monitor():on("orphan", function(_, _, pkt)
+					local p, len, from, to = pkt:udp()
+					print(require "ffi".string(p, len), pkt.src_addr, from, pkt.dst_addr, to)
+				end)
+			]], conv, { verify_checksums = true })
+			local a, b = asking:match "^%[?(.-)%]?:%d+$", told:match "^%[?(.-)%]?:%d+$"
+			assert.equal(("ask\t%s\t5353\t%s\t53\ntell\t%s\t53\t%s\t5353\n"):format(a, b, b, a), r.out)
+		end
+		assert.matches("only what t.tcp", fault(t.packets("C S 0:0(0)").close, t.packets "C S 0:0(0)"))
+	end)
+
 	it("is read from a capture", function()
 		local conv = t.capture((os.getenv "MOS_SOURCE" or ".") .. "/tests/pcaps/http.pcap")
 		assert.equal(39, #conv.packets)
@@ -221,6 +237,14 @@ describe("a run", function()
 		assert.matches("unknown field", fault(t.run, bad, get "/", { on_error = "drop" }))
 		t.run(bad, t.tcp(), { errors = true, on_error = "drop" })
 		assert.leaves "S S. 0:0(0) ack 1\nC . 1:1(0) ack 1"
+	end)
+
+	it("does not hang where a handler does not return", function()
+		local r = t.run([[
+			require "mos".monitor():on("conn_start", "snd", function() while true do end end)
+		]], t.tcp(), { errors = true })
+		assert.matches("conn_start", r.log)
+		assert.verdicts { "pass", "pass", "pass" }
 	end)
 
 	it("goes step by step, and time can be moved", function()

@@ -4,6 +4,7 @@ local check = require "mos.check"
 local cut = require "mos.test.cut"
 local packets = require "mos.test.packets"
 local segments = require "mos.test.segments"
+local quote = require("mos.text").quote
 local frame = require "mos.test.frame"
 
 local conversation = {}
@@ -202,7 +203,7 @@ end
 local function talk_of(self, who)
 	local talk = self.talk
 	if not talk then
-		check.fail(3, "%s: only what t.tcp began can go on", who)
+		check.fail(3, "%s: only what t.tcp or t.udp began can go on", who)
 	end
 	local conns = {}
 	for name, conn in pairs(talk.reader.conns) do
@@ -217,7 +218,7 @@ local function talk_of(self, who)
 	local reader = { packets = {}, sticky = {}, conns = conns, conn = conns[""] }
 	return setmetatable({
 		reader = setmetatable(reader, { __index = talk.reader }), options = talk.options, mss = talk.mss,
-		C = talk.C, S = talk.S, pause = talk.pause, host = talk.host,
+		C = talk.C, S = talk.S, pause = talk.pause, host = talk.host, udp = talk.udp,
 	}, nil)
 end
 
@@ -232,7 +233,7 @@ local function segment(talk, side, flags, payload)
 	local items = (flags:find(".", 1, true) and " ack " .. talk[other] or "")
 		.. (talk.options ~= "" and flags:find("S", 1, true) and " <" .. talk.options .. ">" or "")
 	say(talk, "+%.9f %s %s %d:%d(%d)%s%s", talk.pause, side, flags, from, from + #payload, #payload, items,
-		#payload > 0 and " " .. packets.quote(payload) or "")
+		#payload > 0 and " " .. quote(payload) or "")
 	talk.pause = 0.001
 	talk[side] = from + #payload + (flags:find "[SF]" and 1 or 0)
 end
@@ -257,6 +258,11 @@ function Conversation:send(side, bytes)
 	local talk = talk_of(self, "send")
 	side = side_named(2, "send", side)
 	check.argument(2, "send", "what is sent", bytes, "string")
+	if talk.udp then
+		say(talk, "+%.9f %s udp %s", talk.pause, side, quote(bytes))
+		talk.pause = 0.001
+		return done(self, talk)
+	end
 	for at = 1, #bytes, talk.mss do
 		local part = bytes:sub(at, at + talk.mss - 1)
 		segment(talk, side, at + talk.mss > #bytes and "P." or ".", part)
@@ -343,16 +349,13 @@ end
 local kinds = { client = "string", server = "string", mss = "number", start = "number", options = "string",
 	handshake = "boolean", link = "string", host = "string" }
 
--- A TCP connection that begins with its handshake.
-function conversation.tcp(options)
-	options = options or {}
-	check.options(3, "t.tcp", options, kinds)
-	local talk = { reader = segments.reader(), mss = options.mss or 1460, C = 0, S = 0, pause = 0,
-		options = options.options or "mss 1460", host = options.host or "www.example.com" }
+-- The addresses and the time that a conversation begins with.
+local function begin(level, who, options, talk)
+	check.options(level + 1, who, options, kinds)
 	local function line(...)
 		local ok, why = pcall(say, talk, ...)
 		if not ok then
-			check.fail(4, "t.tcp: %s", type(why) == "table" and why.cause or why)
+			check.fail(level + 3, "%s: %s", who, type(why) == "table" and why.cause or why)
 		end
 	end
 	line("link %s", options.link or "ethernet")
@@ -360,6 +363,14 @@ function conversation.tcp(options)
 	line("server %s", options.server or "10.0.0.2:80")
 	local start = options.start or 1700000000
 	talk.reader.sec, talk.reader.nsec = math.floor(start), math.floor((start % 1) * 1e9 + 0.5)
+end
+
+-- A TCP connection that begins with its handshake.
+function conversation.tcp(options)
+	options = options or {}
+	local talk = { reader = segments.reader(), mss = options.mss or 1460, C = 0, S = 0, pause = 0,
+		options = options.options or "mss 1460", host = options.host or "www.example.com" }
+	begin(2, "t.tcp", options, talk)
 	if options.handshake == false then
 		talk.C, talk.S = 1, 1
 	else
@@ -367,6 +378,13 @@ function conversation.tcp(options)
 		segment(talk, "S", "S.", "")
 		segment(talk, "C", ".", "")
 	end
+	return done({ packets = {} }, talk)
+end
+
+-- Datagrams between two ends: conv:send(side, bytes) is one. For the options that have a meaning, as t.tcp.
+function conversation.udp(options)
+	local talk = { reader = segments.reader(), pause = 0, udp = true }
+	begin(2, "t.udp", options or {}, talk)
 	return done({ packets = {} }, talk)
 end
 

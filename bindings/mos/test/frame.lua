@@ -99,8 +99,19 @@ function frame.tcp(t)
 	return head .. u16(sum) .. tail
 end
 
+-- A UDP datagram between two addresses, with its checksum.
+function frame.udp(t)
+	local length = 8 + #t.payload
+	local head = u16(t.sport) .. u16(t.dport) .. u16(length)
+	local pseudo = t.src .. t.dst .. (#t.src == 4 and "\0\17" .. u16(length) or u32(length) .. "\0\0\0\17")
+	local sum = frame.checksum(pseudo .. head .. "\0\0" .. t.payload)
+	-- RFC 768: a checksum of 0 stands for none.
+	return head .. u16(sum == 0 and 65535 or sum) .. t.payload
+end
+
+-- proto is 6, TCP, unless t says otherwise.
 function frame.ip4(t, payload)
-	local head = "\69\0" .. u16(20 + #payload) .. u16(t.id) .. "\64\0" .. char(t.ttl, 6)
+	local head = "\69\0" .. u16(20 + #payload) .. u16(t.id) .. "\64\0" .. char(t.ttl, t.proto or 6)
 	local sum = frame.checksum(head .. "\0\0" .. t.src .. t.dst)
 	if t.badipsum then
 		sum = (sum + 1) % 65536
@@ -117,7 +128,7 @@ frame.ip6ext = {
 }
 
 function frame.ip6(t, payload)
-	local chain, next_header = "", 6
+	local chain, next_header = "", t.proto or 6
 	for i = #t.ip6ext, 1, -1 do
 		local number, rest = unpack(frame.ip6ext[t.ip6ext[i]])
 		chain = char(next_header) .. rest .. chain

@@ -14,6 +14,7 @@ local segments = require "mos.test.segments"
 
 local t = {
 	tcp = conversation.tcp,
+	udp = conversation.udp,
 	merge = conversation.merge,
 	every_split = require "mos.test.every_split",
 	expect = expect,

@@ -1,6 +1,7 @@
 -- Packets of a conversation as people talk of them: whose, which flags, which bytes, counted from the initial sequence
 -- number. A packet is { sec, nsec, data, len, link }, as segments.lua and capture files give it.
 local core = require "mos.test.core"
+local text = require "mos.text"
 
 local packets = {}
 
@@ -64,16 +65,6 @@ function packets.describe(p, conns)
 	return d
 end
 
--- Bytes as they are written between quotes; of many only the first.
-function packets.quote(bytes, most)
-	local cut = most and #bytes > most
-	local text = (cut and bytes:sub(1, most) or bytes):gsub('[%c\\"\128-\255]', function(c)
-		local short = { ["\r"] = "\\r", ["\n"] = "\\n", ["\t"] = "\\t", ["\\"] = "\\\\", ['"'] = '\\"' }
-		return short[c] or ("\\x%02x"):format(c:byte())
-	end)
-	return '"' .. text .. '"' .. (cut and "..." or "")
-end
-
 -- One line in packetdrill's notation; most: how much of the payload is shown (default all).
 function packets.line(d, most)
 	if not d.side then
@@ -81,7 +72,7 @@ function packets.line(d, most)
 	end
 	return ("%s%s %s %d:%d(%d)%s%s"):format(d.conn.number > 1 and d.conn.number .. "." or "", d.side, d.flags_text,
 		d.from, d.to, d.payload_len, d.ack and " ack " .. d.ack or "",
-		#d.data > 0 and " " .. packets.quote(d.data, most) or "")
+		#d.data > 0 and " " .. text.quote(d.data, most) or "")
 end
 
 -- Every packet of a list described, in order.

@@ -155,20 +155,20 @@ local function add(self, data, snap)
 	self.packets[#self.packets + 1] = { sec = self.sec, nsec = self.nsec, data = data:sub(1, snap), len = #data }
 end
 
--- Put IP and link headers around a TCP segment.
-local function wrap(self, conn, side, tcp, got)
+-- Put IP and link headers around a TCP segment, or a datagram of another protocol.
+local function wrap(self, conn, side, segment, got, proto)
 	local me = conn[side]
 	local t = {
 		side = side, family = me.family, src = me.addr, dst = conn[OTHER[side]].addr, id = got.id or me.id,
 		ttl = got.ttl or self.sticky.ttl or 64, vlan = got.vlan or self.sticky.vlan or {},
-		ip6ext = got.ip6ext or {}, badipsum = got.badipsum,
+		ip6ext = got.ip6ext or {}, badipsum = got.badipsum, proto = proto,
 	}
 	local link = frame.link[self.link]
 	check(#t.vlan == 0 or link.vlan, "link %s has no VLAN tags", self.link)
 	check(t.family == 6 or not got.ip6ext, "ip6ext needs IPv6 addresses")
 	check(t.family == 4 or not (got.badipsum or got.id), "IPv6 has neither a header checksum nor an id")
-	check(#tcp <= 65535 - 20 - 8 * #t.ip6ext, "the packet is too long for IP")
-	local data = link.header(t, self.big) .. (t.family == 4 and frame.ip4 or frame.ip6)(t, tcp)
+	check(#segment <= 65535 - 20 - 8 * #t.ip6ext, "the packet is too long for IP")
+	local data = link.header(t, self.big) .. (t.family == 4 and frame.ip4 or frame.ip6)(t, segment)
 	return data .. ("\0"):rep((got.pad or 0) - #data)
 end
 
@@ -194,6 +194,17 @@ local function read_packet(self, conn, side, l)
 		payload = payload_of(got, flags, from, length),
 	}
 	add(self, wrap(self, conn, side, tcp, got), got.snap)
+end
+
+-- A UDP datagram: its payload, and items of the headers around it.
+local function read_datagram(self, conn, side, l)
+	local me, peer = conn[side], conn[OTHER[side]]
+	check(me.family == peer.family, "one end's address is IPv4, the other's IPv6")
+	local got = read_items(l)
+	me.id = (me.id + 1) % 65536
+	local udp = frame.udp { src = me.addr, dst = peer.addr, sport = me.port, dport = peer.port,
+		payload = got.payload or "" }
+	add(self, wrap(self, conn, side, udp, got, 17), got.snap)
 end
 
 -- "1.5" or "+.001": the packet's time, absolute or after the one before.
@@ -279,7 +290,8 @@ local function read_line(self, text)
 		add(self, line.hex(l:rest(), "a frame's bytes"))
 	else
 		local conn, side = conn_and_side(self, who)
-		read_packet(self, conn, side, l)
+		local read = l:take "udp%f[%W]" and read_datagram or read_packet
+		read(self, conn, side, l)
 	end
 end
 

@@ -1,32 +1,12 @@
 -- What a run saw, as people read it.
 local packets = require "mos.test.packets"
+local text = require "mos.text"
 
 local show = {}
 
 -- What every event has; the rest are its fields.
 local common = { name = true, hook = true, side = true, ts = true, packet = true, uid = true, client = true,
 	server = true, cli_state = true, svr_state = true, user = true }
-
-local function value(v, depth)
-	if type(v) == "string" then
-		return packets.quote(v, 60)
-	elseif type(v) ~= "table" then
-		return tostring(v)
-	elseif depth > 3 then
-		return "{...}"
-	end
-	local parts, keys = {}, {}
-	for k in pairs(v) do
-		keys[#keys + 1] = k
-	end
-	table.sort(keys, function(a, b)
-		return tostring(a) < tostring(b)
-	end)
-	for _, k in ipairs(keys) do
-		parts[#parts + 1] = (type(k) == "number" and "" or tostring(k) .. "=") .. value(v[k], depth + 1)
-	end
-	return "{" .. table.concat(parts, ", ") .. "}"
-end
 
 -- Has it fields of its own?
 function show.has_fields(e)
@@ -38,24 +18,13 @@ function show.has_fields(e)
 	return false
 end
 
-function show.value(v)
-	return value(v, 0)
-end
-
 -- "tcp_state_change snd cli state="syn_sent""
 function show.event(e)
-	local keys = {}
-	for k in pairs(e) do
-		if not common[k] then
-			keys[#keys + 1] = k
-		end
-	end
-	table.sort(keys)
 	local out = { e.name ~= "" and e.name or "(an event without a name)" }
 	out[#out + 1] = e.hook
 	out[#out + 1] = e.side
-	for _, k in ipairs(keys) do
-		out[#out + 1] = tostring(k) .. "=" .. show.value(e[k])
+	if show.has_fields(e) then
+		out[#out + 1] = text.fields(e, common)
 	end
 	return table.concat(out, " ")
 end
