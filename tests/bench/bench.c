@@ -5,6 +5,7 @@
 #include "run.h"
 #include "save.h"
 #include "wishes.h"
+#include "workers.h"
 
 static int measure(const struct wishes *o, const struct preset *ps, bool lockstep)
 {
@@ -25,6 +26,26 @@ static int measure(const struct wishes *o, const struct preset *ps, bool lockste
 	return 0;
 }
 
+static int measure_workers(const struct wishes *o, const struct preset *ps, bool lockstep)
+{
+	struct run_params p = wishes_params(o, ps, lockstep);
+	struct workers_result one, several;
+	char err[512];
+
+	if (workers_run(&p, 1, &one, err, sizeof(err)) < 0 ||
+	    workers_run(&p, o->workers, &several, err, sizeof(err)) < 0) {
+		fprintf(stderr, "mos-bench: trace %c, %u workers: %s\n", ps->name, o->workers, err);
+		return 1;
+	}
+	report_workers(&p, &one, &several, ps->name, o->json);
+	return 0;
+}
+
+static int measure_phase(const struct wishes *o, const struct preset *ps, bool lockstep)
+{
+	return o->workers ? measure_workers(o, ps, lockstep) : measure(o, ps, lockstep);
+}
+
 static int write_trace(const struct wishes *o)
 {
 	const struct preset *ps = preset_of(o->traces[0]);
@@ -42,9 +63,9 @@ static int measure_phases(const struct wishes *o, const struct preset *ps)
 	int rc = 0;
 
 	if (o->lockstep == 1 || (o->lockstep < 0 && ps->both))
-		rc |= measure(o, ps, true);
+		rc |= measure_phase(o, ps, true);
 	if (o->lockstep != 1)
-		rc |= measure(o, ps, false);
+		rc |= measure_phase(o, ps, false);
 	return rc;
 }
 

@@ -13,16 +13,25 @@ static const struct run_result *in_c(const struct run_params *p, const struct ru
 	return p->what[i].by == BY_LUA && i && p->what[i - 1].by == BY_C ? &r[i - 1] : NULL;
 }
 
-void report_json(const struct run_params *p, const struct run_result *all, unsigned i, char trace)
+/* The next object of the array. */
+static void json_begin(void)
 {
 	static bool again;
+
+	fputs(again ? ",\n" : "[\n", stdout);
+	again = true;
+}
+
+void report_json(const struct run_params *p, const struct run_result *all, unsigned i, char trace)
+{
 	const struct run_result *r = &all[i], *c = in_c(p, all, i);
 
-	printf("%s\n{\"trace\": \"%c\", \"phase\": \"%s\", \"work\": \"%s\", \"by\": \"%s\", \"ip\": %d, "
+	json_begin();
+	printf("{\"trace\": \"%c\", \"phase\": \"%s\", \"work\": \"%s\", \"by\": \"%s\", \"ip\": %d, "
 	       "\"linger\": %g, \"connections\": %" PRIu64 ", \"concurrency\": %u, \"peak\": %u, \"packets\": %" PRIu64
 	       ", \"wire_bytes\": %" PRIu64
 	       ", \"rounds\": %u, \"seconds\": %.6f, \"fastest\": %.6f, \"slowest\": %.6f, ",
-	       again ? "," : "[", trace, p->trace.lockstep ? "lockstep" : "random", work_name(p->what[i].work),
+	       trace, p->trace.lockstep ? "lockstep" : "random", work_name(p->what[i].work),
 	       work_by_name(p->what[i].by), p->trace.ipv6 ? 6 : 4, p->linger_s, r->totals.connections,
 	       p->trace.concurrency, r->peak, r->totals.packets, r->totals.wire_bytes, r->rounds, r->seconds,
 	       r->fastest, r->slowest);
@@ -31,8 +40,32 @@ void report_json(const struct run_params *p, const struct run_result *all, unsig
 	       r->record_bytes, r->stream_bytes, r->resident, run_ratio(r, all));
 	if (c)
 		printf(", \"to_c\": %.4f", run_ratio(r, c));
-	putchar('}');
-	again = true;
+	printf(", \"build\": \"%s\"}", MOS_BENCH_BUILD);
+}
+
+static void json_workers(const struct run_params *p, const struct workers_result *r, char trace)
+{
+	json_begin();
+	printf("{\"trace\": \"%c\", \"phase\": \"%s\", \"work\": \"%s\", \"by\": \"c\", \"workers\": %u, \"packets\": %" PRIu64
+	       ", \"seconds\": %.6f, \"wall\": %.6f}",
+	       trace, p->trace.lockstep ? "lockstep" : "random", work_name(p->what[0].work), r->workers,
+	       r->totals.packets, r->seconds, r->wall);
+}
+
+void report_workers(const struct run_params *p, const struct workers_result *one, const struct workers_result *several,
+		    char trace, bool json)
+{
+	const struct workers_result *r[] = { one, several };
+
+	for (int i = 0; i < 2; i++) {
+		if (json)
+			json_workers(p, r[i], trace);
+		else
+			printf("%c %s %s, workers: %2u   Mpps: %.2f   to one: %.2f, by the clock: %.2f\n", trace,
+			       p->trace.lockstep ? "lockstep" : "random", work_name(p->what[0].work), r[i]->workers,
+			       per_second(r[i]->totals.packets, r[i]->seconds) / 1e6, one->seconds / r[i]->seconds,
+			       one->wall / r[i]->wall);
+	}
 }
 
 void report_json_end(bool failed)

@@ -81,14 +81,16 @@ static unsigned fill(const struct bench *b, struct worker *w, size_t from)
 }
 
 /* What is timed; tests/bench/instructions.lua counts its instructions, by its name. */
-__attribute__((noinline)) static bool play(const struct bench *b, struct contestant *c)
+__attribute__((noipa)) static bool play(const struct bench *b, struct contestant *c)
 {
 	struct worker *w = c->w;
 
 	for (size_t i = 0; i < b->t.frames_n; i += IO_BURST) {
 		unsigned n = fill(b, w, i);
 
-		if (path_burst(w, n) != n)
+		if (work_is_bare(c->what.work))
+			work_bare(w, c->what.work, n);
+		else if (path_burst(w, n) != n)
 			return false;
 		if (w->conns.used > c->peak)
 			c->peak = w->conns.used;
@@ -152,6 +154,8 @@ static int check(const struct bench *b, const struct contestant *c, char *err, s
 #define CHECK(what, got, want) \
 	if ((got) != (want))   \
 	return wrong(err, errlen, what, (uint64_t)(got), (uint64_t)(want))
+	if (work_is_bare(c->what.work))
+		return work_check(c->w->mctx.cpu, c->what.work, t, err, errlen);
 	CHECK("connections", st->connections - before->connections, t->connections);
 	CHECK("connections ended", st->connections_ended - before->connections_ended, t->connections);
 	CHECK("packets without a connection", st->orphans, 0);
@@ -238,6 +242,8 @@ static void settings(const struct run_params *p, struct settings *s)
 {
 	settings_default(s);
 	s->linger_ns = (uint64_t)(p->linger_s * 1e9);
+	/* With many connections at a time a random one waits for long. */
+	s->half_open_ns = s->closing_ns = s->established_ns;
 	s->max_conns = s->linger_ns && !p->trace.flood ? p->trace.connections : p->trace.concurrency;
 	s->buffer_memory = 16ull << 30;
 	if (p->buffer)

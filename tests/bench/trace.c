@@ -198,7 +198,7 @@ static void emit(struct trace *t, const struct talk *k, const struct step *s, ui
 	if (s->len)
 		memcpy(f, conn_text(t, k->conn, s->side) + s->seq - 1, s->len);
 	uint32_t len = (uint32_t)(f - frame) + s->len;
-	t->frames[t->frames_n++] = (struct frame){ t->arena_used, t->now_ns, len };
+	t->frames[t->frames_n++] = (struct frame){ t->arena_used, t->now_ns, len, k->conn };
 	t->arena_used += (len + FRAME_ALIGN - 1) & ~(size_t)(FRAME_ALIGN - 1);
 	t->now_ns += PACKET_NS;
 	t->totals.packets++;

@@ -39,6 +39,7 @@ struct frame {
 	uint64_t at; /* offset in the arena */
 	uint64_t ts_ns;
 	uint32_t len;
+	uint32_t conn; /* number of its connection */
 };
 
 /* What one pass over the whole trace holds. */

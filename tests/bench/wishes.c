@@ -49,6 +49,7 @@ enum {
 	OPT_BUFFER,
 	OPT_ROUNDS,
 	OPT_MEMORY,
+	OPT_WORKERS,
 	OPT_WRITE,
 	OPT_JSON,
 	OPT_HELP
@@ -75,6 +76,7 @@ static const struct option options[] = {
 	{ "buffer", required_argument, NULL, OPT_BUFFER },
 	{ "rounds", required_argument, NULL, OPT_ROUNDS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "workers", required_argument, NULL, OPT_WORKERS },
 	{ "write", required_argument, NULL, OPT_WRITE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -105,6 +107,7 @@ void wishes_help(void)
 	WORK_LIST(X)
 #undef X
 	puts("                           (default: count,stream)\n"
+	     "      --workers N          the first work alone, in C, by one worker and by N on threads\n"
 	     "      --json\n"
 	     "      --write FILE         measure nothing: write the trace, in one phase, as a capture");
 }
@@ -198,6 +201,8 @@ static bool parse_number(struct wishes *o, int opt)
 		return number(optarg, 0, 1e15, &v) && ((o->run.trace.seed = (uint64_t)v), true);
 	case OPT_ROUNDS:
 		return number(optarg, 1, ROUNDS_MAX, &v) && (o->run.rounds = (unsigned)v);
+	case OPT_WORKERS:
+		return number(optarg, 1, WORK_CONTESTANTS, &v) && (o->workers = (unsigned)v);
 	case OPT_MEMORY:
 		return number(optarg, 1, 1e6, &v) && (o->run.trace.memory = (size_t)v << 20);
 	default:
@@ -268,7 +273,7 @@ struct run_params wishes_params(const struct wishes *o, const struct preset *ps,
 		if (!o->work[k])
 			continue;
 		add_contest(&p, (enum work)k, BY_C);
-		if (o->lua)
+		if (o->lua && !work_is_bare((enum work)k))
 			add_contest(&p, (enum work)k, BY_LUA);
 	}
 	return p;

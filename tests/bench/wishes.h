@@ -21,6 +21,7 @@ struct wishes {
 	int lockstep;
 	bool json;
 	bool help;
+	unsigned workers;  /* of a crew; 0: none, but all work in turn */
 	const char *write; /* a capture file to make; NULL: none */
 	struct run_params run;
 };
