@@ -66,6 +66,7 @@ int crew_init(struct crew *e, unsigned n, const struct settings *set)
 	struct settings share = *set;
 
 	*e = (struct crew){ .n = n, .done_fd = -1 };
+	key_seed_init(&e->seed);
 	pthread_mutex_init(&e->out_lock, NULL);
 	e->lanes = calloc(n, sizeof(*e->lanes));
 	if (!e->lanes)
@@ -371,7 +372,7 @@ static int run_reader(struct crew *e)
 	int answer = IO_FAILED;
 
 	e->fault = e->source[0];
-	if (!r || spread_init(&r->spread, e->n, &e->lanes[0].w->set.defrag, give, r) < 0) {
+	if (!r || spread_init(&r->spread, e->n, &e->seed, &e->lanes[0].w->set.defrag, give, r) < 0) {
 		snprintf(e->fault->error, sizeof(e->fault->error), "%s", strerror(ENOMEM));
 		crew_break(e);
 	} else {

@@ -28,8 +28,9 @@ struct crew {
 	struct io *fault;               /* after IO_FAILED: whose error says why; borrowed */
 	void (*tick)(void *arg);        /* the caller's thread, now and then while it runs; NULL: nothing */
 	void *tick_arg;
-	struct stats reader; /* what the reader has counted */
-	int stop;            /* see crew_stop */
+	struct stats reader;  /* what the reader has counted */
+	struct key_seed seed; /* by which connections are spread over the workers */
+	int stop;             /* see crew_stop */
 	int broken;
 	int done_fd; /* an eventfd: a worker has finished */
 	pthread_mutex_t out_lock;

@@ -33,20 +33,19 @@ struct held {
 	unsigned by_addr; /* the worker, if it is never completed */
 };
 
-int spread_init(struct spread *s, unsigned workers, const struct defrag_limits *limits,
+int spread_init(struct spread *s, unsigned workers, const struct key_seed *seed, const struct defrag_limits *limits,
 		void (*give)(void *arg, unsigned worker, const struct mos_packet *p), void *arg)
 {
-	*s = (struct spread){ .workers = workers, .give = give, .arg = arg };
-	key_seed_init(&s->seed);
+	*s = (struct spread){ .workers = workers, .give = give, .arg = arg, .seed = *seed };
 	s->bucket = calloc(BUCKETS, sizeof(struct held *));
 	if (!s->bucket)
 		return -ENOMEM;
 	return defrag_init(&s->defrag, limits, s->seed.s, &s->stats);
 }
 
-static unsigned worker_of_hash(const struct spread *s, uint64_t hash)
+unsigned spread_choose(const struct mos_key *k, const struct key_seed *seed, unsigned n)
 {
-	return (unsigned)((hash >> 32) * s->workers >> 32);
+	return (unsigned)((key_hash(k, seed) >> 32) * n >> 32);
 }
 
 /* The same for both directions: the key without ports, lower address first. */
@@ -63,13 +62,13 @@ static unsigned worker_by_addr(const struct spread *s, const struct mos_packet *
 
 	memcpy(k.addr_be[swap], src, size);
 	memcpy(k.addr_be[!swap], dst, size);
-	return worker_of_hash(s, key_hash(&k, &s->seed));
+	return spread_choose(&k, &s->seed, s->workers);
 }
 
 static unsigned worker_of_packet(const struct spread *s, const struct mos_packet *p)
 {
 	if (p->decoded == MOS_DECODED_TCP)
-		return worker_of_hash(s, key_hash(&p->key, &s->seed));
+		return spread_choose(&p->key, &s->seed, s->workers);
 	return worker_by_addr(s, p);
 }
 

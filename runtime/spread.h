@@ -28,10 +28,16 @@ struct spread {
 	void *arg;
 };
 
-/* give is called for each packet that goes on; the packet and its frame are borrowed. 0 or -ENOMEM. */
-int spread_init(struct spread *s, unsigned workers, const struct defrag_limits *limits,
+/*
+ * give is called for each packet that goes on; the packet and its frame are borrowed. seed: by which workers are chosen. 0
+ * or -ENOMEM.
+ */
+int spread_init(struct spread *s, unsigned workers, const struct key_seed *seed, const struct defrag_limits *limits,
 		void (*give)(void *arg, unsigned worker, const struct mos_packet *p), void *arg);
 void spread_fini(struct spread *s);
+
+/* The worker of n that a connection goes to. */
+unsigned spread_choose(const struct mos_key *k, const struct key_seed *seed, unsigned n);
 
 /* Decode p and give it, and what it completes, or hold it. */
 void spread_packet(struct spread *s, struct mos_packet *p);

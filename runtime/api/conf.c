@@ -138,11 +138,11 @@ static int set_key(struct parser *p, const struct key *k, const char *value)
 	int64_t n;
 
 	if (!k->max) {
-		char *copy = strdup(value);
+		char *copy = *value ? strdup(value) : NULL;
 
 		free(*(char **)at);
 		*(char **)at = copy;
-		return copy ? 0 : -ENOMEM;
+		return copy || !*value ? 0 : -ENOMEM;
 	}
 	if (!number(value, &n) || n < k->min || n > k->max) {
 		char what[96];

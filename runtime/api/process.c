@@ -14,6 +14,7 @@
 
 #include "api/call.h"
 #include "api/conf.h"
+#include "api/process.h"
 #include "control/stats.h"
 #include "crew.h"
 #include "util/log.h"
@@ -463,6 +464,11 @@ int mtcp_destroy(void)
 	}
 	pthread_mutex_unlock(&g->lock);
 	return (int)call_return(rc);
+}
+
+const struct key_seed *process_seed(void)
+{
+	return &process.crew.seed;
 }
 
 uint32_t mtcp_get_connection_cnt(mctx_t m)

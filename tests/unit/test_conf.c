@@ -177,9 +177,10 @@ static void the_override_comes_last(void **state)
 
 	(void)state;
 	conf_default(&c);
-	assert_int_equal(conf_read(&c, path, "pcap_in=b,pcap_in=c,pcap_out=d,rmem_size=2", err, sizeof(err)), 0);
+	assert_int_equal(conf_read(&c, path, "pcap_in=b,pcap_in=c,pcap_out=,rmem_size=2", err, sizeof(err)), 0);
 	assert_true(c.netdev.n == 0 && c.pcap_in.n == 2 && c.rmem_size == 2 && c.cpu_mask == 3);
 	assert_string_equal(c.pcap_in.v[1].name, "c");
+	assert_null(c.pcap_out);
 	conf_free(&c);
 	assert_true(conf_read(&c, path, "forward=x", err, sizeof(err)) < 0);
 	assert_string_equal(err, "MOS_CONF_OVERRIDE: forward must be a number from 0 to 1, not 'x'");

@@ -31,11 +31,13 @@ static int set_up(void **state)
 {
 	static struct spread s;
 	struct defrag_limits limits;
+	struct key_seed seed;
 
 	defrag_limits_default(&limits);
 	count = 0;
 	*state = &s;
-	return spread_init(&s, WORKERS, &limits, give, NULL);
+	key_seed_init(&seed);
+	return spread_init(&s, WORKERS, &seed, &limits, give, NULL);
 }
 
 static int tear_down(void **state)

@@ -22,6 +22,7 @@ int app_context(mctx_t mctx);
 void app_end(int cores);
 
 static mctx_t app_mctx[CORES_MAX];
+static int app_cores;
 
 static int app_usage(const char *name)
 {
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
 		conf.num_cores = cores;
 	if (mtcp_setconf(&conf) < 0)
 		return 1;
+	app_cores = conf.num_cores;
 	for (int i = 0; i < conf.num_cores; i++) {
 		app_mctx[i] = mtcp_create_context(i);
 		if (!app_mctx[i] || app_context(app_mctx[i]) < 0)
@@ -67,7 +69,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < conf.num_cores; i++)
 		mtcp_app_join(app_mctx[i]);
-	app_end(conf.num_cores);
+	app_end(app_cores);
 	for (int i = 0; i < conf.num_cores; i++)
 		mtcp_destroy_context(app_mctx[i]);
 	return mtcp_destroy() < 0;

@@ -5,6 +5,8 @@
  */
 #include "app.h"
 
+#include <mtcp_util.h>
+
 #include <stdatomic.h>
 
 const char *const app_options = "a:";
@@ -25,11 +27,15 @@ int app_option(int option, const char *value)
 	return option == 'a' && inet_pton(AF_INET, value, &outside) == 1 ? 0 : -1;
 }
 
-static struct mapping *claim(const struct sockaddr_in *client)
+/* A port to which the server's packets come to this core, as the client's do. */
+static struct mapping *claim(mctx_t m, const struct sockaddr_in *client, const struct sockaddr_in *server)
 {
 	for (int i = 0; i < PORTS; i++) {
 		int free_port = 0;
 
+		if (GetRSSCPUCore(outside, server->sin_addr.s_addr, htons((uint16_t)(PORT_FIRST + i)), server->sin_port,
+				  app_cores) != m->cpu)
+			continue;
 		if (!atomic_compare_exchange_strong(&mapping[i].busy, &free_port, 1))
 			continue;
 		mapping[i].client = (uint64_t)client->sin_addr.s_addr << 16 | client->sin_port;
@@ -40,15 +46,15 @@ static struct mapping *claim(const struct sockaddr_in *client)
 
 static void on_start(mctx_t m, int sock, int side, event_t event, filter_arg_t *arg)
 {
-	struct sockaddr_in client;
-	socklen_t len = sizeof(client);
+	struct sockaddr_in addr[2];
+	socklen_t len = sizeof(addr);
 
 	(void)event;
 	(void)arg;
 	struct mapping *map = NULL;
 
-	if (mtcp_getpeername(m, sock, (struct sockaddr *)&client, &len, MOS_SIDE_CLI) == 0)
-		map = claim(&client);
+	if (mtcp_getpeername(m, sock, (struct sockaddr *)addr, &len, MOS_SIDE_BOTH) == 0)
+		map = claim(m, &addr[0], &addr[1]);
 	mtcp_set_uctx(m, sock, map);
 	if (map) {
 		given++;
