@@ -14,6 +14,11 @@ static void sack_blocks(struct tcp_options *o, const uint8_t *opt, unsigned len)
 	}
 }
 
+static uint8_t wscale_of(uint8_t shift)
+{
+	return shift < 14 ? shift : 14;
+}
+
 /* A known option of a wrong length is as if absent; len bytes are there, and len >= 2. */
 static void option(struct tcp_options *o, const uint8_t *opt, unsigned len)
 {
@@ -25,7 +30,7 @@ static void option(struct tcp_options *o, const uint8_t *opt, unsigned len)
 	case TCP_WSCALE:
 		if (len == 3) {
 			o->has_wscale = true;
-			o->wscale = opt[2] < 14 ? opt[2] : 14;
+			o->wscale = wscale_of(opt[2]);
 		}
 		break;
 	case TCP_SACK_OK:
@@ -46,33 +51,43 @@ static void option(struct tcp_options *o, const uint8_t *opt, unsigned len)
 	}
 }
 
+/* As Linux has them in a SYN: MSS, SACK permitted, timestamps, NOP, window scale. */
+static bool linux_syn_options(const uint8_t *opt, long len, struct tcp_options *o)
+{
+	if (len != 20 || load_be16(opt) != 0x0204 || load_be32(opt + 4) != 0x0402080a ||
+	    load_be32(opt + 16) >> 8 != 0x010303)
+		return false;
+	o->mss = load_be16(opt + 2);
+	o->sack_ok = o->has_ts = o->has_wscale = true;
+	o->tsval = load_be32(opt + 8);
+	o->tsecr = load_be32(opt + 12);
+	o->wscale = wscale_of(opt[19]);
+	return true;
+}
+
 void packet_options(const struct mos_packet *p, struct tcp_options *o)
 {
-	const uint8_t *opt = p->data + p->l4 + 20;
-	unsigned left = p->tcp_hlen - 20U; /* bytes of options; of these there are */
-	unsigned there = p->caplen - p->l4 - 20;
+	const uint8_t *opt = p->data + p->l4 + 20, *end = opt + (p->tcp_hlen - 20);
+	const uint8_t *there = p->data + p->caplen < end ? p->data + p->caplen : end;
 
 	*o = (struct tcp_options){ 0 };
-	while (left > 0) {
-		unsigned len = 1;
-
-		if (there < 1)
-			break;
-		if (opt[0] == TCP_EOL)
-			return;
-		if (opt[0] != TCP_NOP) {
-			if (left < 2 || (there >= 2 && (opt[1] < 2 || opt[1] > left))) {
-				o->malformed = true;
-				return;
-			}
-			if (there < 2 || there < opt[1])
-				break;
-			len = opt[1];
-			option(o, opt, len);
+	if (there == end && linux_syn_options(opt, end - opt, o))
+		return;
+	while (opt < there) {
+		if (*opt == TCP_NOP) {
+			opt++;
+			continue;
 		}
-		opt += len;
-		left -= len;
-		there -= len;
+		if (*opt == TCP_EOL)
+			return;
+		if (end - opt < 2 || (there - opt >= 2 && (opt[1] < 2 || opt[1] > end - opt))) {
+			o->malformed = true;
+			return;
+		}
+		if (there - opt < 2 || there - opt < opt[1])
+			break;
+		option(o, opt, opt[1]);
+		opt += opt[1];
 	}
-	o->cut = left > 0;
+	o->cut = opt < end;
 }

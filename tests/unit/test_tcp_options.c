@@ -170,6 +170,7 @@ static int find_option(const uint8_t *opt, int size, uint8_t kind, uint8_t len, 
 static void random_options_are_read_as_by_a_plain_parser(void **state)
 {
 	static const uint8_t bytes[] = { 0, 1, 2, 3, 4, 5, 8, 10, 18, 4, 3, 2, 1, 1 };
+	static const uint8_t linux_syn[] = { 2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9, 1, 3, 3, 13 };
 
 	(void)state;
 	srand(3);
@@ -180,6 +181,11 @@ static void random_options_are_read_as_by_a_plain_parser(void **state)
 		frame_hex(&f, IP4("0000", "4000") TCP20);
 		for (int i = 0; i < size; i++)
 			frame_fill(&f, rand() % 8 ? bytes[(size_t)rand() % sizeof(bytes)] : (uint8_t)rand(), 1);
+		/* Near what Linux sends, too. */
+		if (size >= (int)sizeof(linux_syn) && n % 3 == 0) {
+			memcpy(f.bytes + f.len - size, linux_syn, sizeof(linux_syn));
+			f.bytes[(int)f.len - size + rand() % 20] += (uint8_t)(rand() % 3);
+		}
 		f.bytes[32] = (uint8_t)((20 + size) / 4 << 4);
 		struct mos_packet p = frame_packet(&f, RAW, f.len);
 		const uint8_t *opt = p.data + OPTIONS_AT, *mss, *wscale, *ts;
