@@ -23,7 +23,7 @@ static inline void delivery_plain(struct worker *w, struct mos_conn *c, struct m
 {
 	bool early = (c->end[0].flags | c->end[1].flags) & MOS_END_EARLY;
 
-	if (early || (p->payload_len && delivery_wanted(c, !sender)))
+	if (early || (delivery_wanted(c, !sender) && p->payload_len))
 		delivery_plain_bytes(w, c, p, sender, off);
 }
 

@@ -191,7 +191,7 @@ static inline __attribute__((always_inline)) void tracked_packet(struct worker *
 }
 
 /* False if no connection claims it. */
-static inline bool segment_packet(struct worker *w, struct mos_packet *p)
+static inline __attribute__((always_inline)) bool segment_packet(struct worker *w, struct mos_packet *p)
 {
 	bool opened = false;
 

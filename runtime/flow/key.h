@@ -61,13 +61,21 @@ static inline uint64_t key_hash(const struct mos_key *k, const struct key_seed *
 	return key_fold(a ^ s[2], b ^ s[3]);
 }
 
+/* The difference of the words i of two keys. */
+static inline uint64_t key_differs(const struct mos_key *a, const struct mos_key *b, unsigned i)
+{
+	uint64_t x, y;
+
+	memcpy(&x, (const char *)a + i * sizeof(x), sizeof(x));
+	memcpy(&y, (const char *)b + i * sizeof(y), sizeof(y));
+	return x ^ y;
+}
+
 static inline bool key_equal(const struct mos_key *a, const struct mos_key *b)
 {
-	uint64_t x[5], y[5];
-
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+	_Static_assert(sizeof(struct mos_key) == 5 * sizeof(uint64_t), "five words");
+	return (key_differs(a, b, 0) | key_differs(a, b, 1) | key_differs(a, b, 2) | key_differs(a, b, 3) |
+		key_differs(a, b, 4)) == 0;
 }
 
 #endif

@@ -58,17 +58,16 @@ static inline __attribute__((always_inline)) bool track_plain(struct mos_conn *c
 	if ((both & MOS_END_TS) && p->tcp_hlen > 20) {
 		if (!plain_timestamp(p, &tsval) || seq_lt(tsval, e->ts_recent))
 			return false;
-		if (seq_leq(seq, peer->ack))
-			e->ts_recent = tsval;
+		e->ts_recent = seq_leq(seq, peer->ack) ? tsval : e->ts_recent;
 	}
+	uint32_t len = p->payload_len;
+
+	/* Data or not, news or not: a branch on either is one that goes wrong. */
 	*off = nxt_off;
-	if (p->payload_len) {
-		e->nxt_off = nxt_off + p->payload_len;
-		e->flags |= MOS_END_DATA;
-		e->strays = 0;
-	}
-	if (seq_gt(ack, e->ack))
-		e->ack = ack;
+	e->nxt_off = nxt_off + len;
+	e->flags |= len ? MOS_END_DATA : 0;
+	e->strays = len ? 0 : e->strays;
+	e->ack = seq_gt(ack, e->ack) ? ack : e->ack;
 	e->win = (uint32_t)p->window << (both & MOS_END_WSCALE ? e->wscale : 0);
 	e->pkts++;
 	e->ip_bytes += p->ip_len;
