@@ -14,7 +14,7 @@
 #include "rewrite.h"
 #include "tcp/plain.h"
 
-enum { FRAMES_AHEAD = 6 };
+enum { FRAMES_AHEAD = 6, CONNS_AHEAD = 4 };
 
 /* The headers of a frame further on in the burst. */
 static inline void prefetch_frame(const struct worker *w, unsigned i)
@@ -62,6 +62,20 @@ static void burst_find(struct worker *w, unsigned n)
 		__builtin_prefetch(c + 64, 1);
 		__builtin_prefetch(c + 128, 1);
 	}
+}
+
+/*
+ * What the connection of a packet a little further on leads to: its socket, and for a packet that begins or ends it the line
+ * that timers are linked through. Its own first lines are there by now.
+ */
+static inline void prefetch_conn(const struct worker *w, unsigned i)
+{
+	const struct mos_packet *p = &w->burst[i];
+	const struct mos_conn *c = worker_conn(w, p->slot);
+	bool turns = p->tcp_flags & (MOS_TH_SYN | MOS_TH_FIN | MOS_TH_RST);
+
+	__builtin_prefetch(&w->d.ctx->socks[c->sock]);
+	__builtin_prefetch((const char *)c + (turns ? offsetof(struct mos_conn, timer_next) : 0), 1);
 }
 
 static bool sees(const struct passive *s, const struct mos_packet *p)
@@ -283,6 +297,8 @@ unsigned path_burst(struct worker *w, unsigned n)
 	burst_find(w, n);
 	for (i = 0; i < n && (__builtin_expect(!w->halted, 1) || worker_go_on(w)); i++) {
 		w->at = i;
+		if (i + CONNS_AHEAD < n)
+			prefetch_conn(w, i + CONNS_AHEAD);
 		advance(w, w->burst[i].ts_ns);
 		one_packet(w, &w->burst[i]);
 	}
