@@ -258,10 +258,15 @@ struct mos_sock {
 	uint32_t conn;    /* index of the connection, where MOS_SOCK_LIVE is set */
 	uint16_t passive; /* index of the passive socket that accepted it */
 	uint16_t flags;
-	uint32_t set;  /* handler set */
-	uint32_t next; /* next socket of the connection, in order of creation; 0: the last */
-	void *uctx;
+	uint32_t set;       /* handler set */
+	uint32_t next;      /* next socket of the connection, in order of creation; 0: the last */
+	uint32_t more;      /* struct mos_sock_more; 0: none */
 	uint64_t cursor[2]; /* next byte to peek, per receiving side */
+};
+
+/* What few sockets have, in a record of its own. */
+struct mos_sock_more {
+	void *uctx;
 	uint64_t parsed[2]; /* next byte that a parser of this socket waits for, where MOS_SOCK_PARSES_ is set */
 };
 

@@ -194,10 +194,12 @@ void reader_parsed(struct worker *w, int sock, int side, uint64_t off)
 {
 	struct mos_sock *s = dispatch_sock(&w->d, sock);
 
-	if (!s)
+	struct mos_sock_more *more = s ? dispatch_more_make(&w->d, s) : NULL;
+
+	if (!more)
 		return;
 	s->flags |= (uint16_t)(MOS_SOCK_PARSES_CLI << side);
-	s->parsed[side] = off;
+	more->parsed[side] = off;
 }
 
 uint64_t reader_keep(const struct worker *w, const struct mos_conn *c, int side)
@@ -211,8 +213,8 @@ uint64_t reader_keep(const struct worker *w, const struct mos_conn *c, int side)
 
 		if ((s->flags & (reads | gone)) == reads && s->cursor[side] < keep)
 			keep = s->cursor[side];
-		if ((s->flags & (parses | gone)) == parses && s->parsed[side] < keep)
-			keep = s->parsed[side];
+		if ((s->flags & (parses | gone)) == parses && dispatch_more(&w->d, s)->parsed[side] < keep)
+			keep = dispatch_more(&w->d, s)->parsed[side];
 		i = s->next;
 	}
 	return keep;

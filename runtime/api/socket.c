@@ -42,28 +42,28 @@ int mtcp_bind_monitor_filter(mctx_t m, int sock, const monitor_filter_t *ft)
 	return (int)call_return(rc);
 }
 
-static void **uctx_of(mctx_t m, int sock)
-{
-	struct mos_sock *s = call_active(m, sock);
-
-	if (s)
-		return &s->uctx;
-	return errno == ENOTSOCK ? &dispatch_passive_at(&worker_of(m)->d, sock)->uctx : NULL;
-}
-
 void mtcp_set_uctx(mctx_t m, int sock, void *uctx)
 {
-	void **place = uctx_of(m, sock);
+	struct mos_sock *s = call_active(m, sock);
+	struct mos_sock_more *more = s ? dispatch_more_make(&worker_of(m)->d, s) : NULL;
 
-	if (place)
-		*place = uctx;
+	if (more)
+		more->uctx = uctx;
+	else if (s)
+		errno = ENOMEM;
+	else if (errno == ENOTSOCK)
+		dispatch_passive_at(&worker_of(m)->d, sock)->uctx = uctx;
 }
 
 void *mtcp_get_uctx(mctx_t m, int sock)
 {
-	void **place = uctx_of(m, sock);
+	const struct mos_sock *s = call_active(m, sock);
 
-	return place ? *place : NULL;
+	if (!s)
+		return errno == ENOTSOCK ? dispatch_passive_at(&worker_of(m)->d, sock)->uctx : NULL;
+	const struct mos_sock_more *more = dispatch_more(&worker_of(m)->d, s);
+
+	return more ? more->uctx : NULL;
 }
 
 static void fill_in4(struct sockaddr *sa, const struct mos_key *k, int end)

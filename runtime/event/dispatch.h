@@ -81,6 +81,7 @@ struct dispatch {
 	struct engine engine;
 	struct hsets sets;
 	struct pool socks; /* struct mos_sock; the number is PASSIVE_MAX + index */
+	struct pool more;  /* struct mos_sock_more */
 	struct pin *pins;  /* of the hook in dispatch */
 	unsigned pins_n;
 	unsigned raised_n;
@@ -163,6 +164,14 @@ static inline struct mos_sock *dispatch_sock(const struct dispatch *d, int sock)
 	struct mos_sock *s = pool_at(&d->socks, i);
 	return s->flags & MOS_SOCK_LIVE ? s : NULL;
 }
+
+/* What s has besides, NULL if nothing; dispatch_more_make: made if there is nothing yet, NULL when the pool is empty. */
+static inline struct mos_sock_more *dispatch_more(const struct dispatch *d, const struct mos_sock *s)
+{
+	return s->more ? pool_at(&d->more, s->more) : NULL;
+}
+
+struct mos_sock_more *dispatch_more_make(struct dispatch *d, struct mos_sock *s);
 
 /* The passive socket of that number, or NULL. */
 static inline struct passive *dispatch_passive_at(struct dispatch *d, int sock)

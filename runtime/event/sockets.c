@@ -8,19 +8,21 @@ int dispatch_init(struct dispatch *d, mctx_t mctx, uint32_t max_socks)
 	int err;
 
 	*d = (struct dispatch){ .mctx = mctx, .ctx = &d->own };
-	err = pool_init(&d->socks, sizeof(struct mos_sock), max_socks);
-	if (err)
-		return err;
-	d->ctx->socks = pool_at(&d->socks, 0);
-	err = hsets_init(&d->sets);
-	if (err)
+	if ((err = pool_init(&d->socks, sizeof(struct mos_sock), max_socks)) < 0 ||
+	    (err = pool_init(&d->more, sizeof(struct mos_sock_more), max_socks)) < 0 ||
+	    (err = hsets_init(&d->sets)) < 0) {
+		pool_fini(&d->more);
 		pool_fini(&d->socks);
-	return err;
+		return err;
+	}
+	d->ctx->socks = pool_at(&d->socks, 0);
+	return 0;
 }
 
 void dispatch_fini(struct dispatch *d)
 {
 	hsets_fini(&d->sets);
+	pool_fini(&d->more);
 	pool_fini(&d->socks);
 	free(d->frame);
 	*d = (struct dispatch){ 0 };
@@ -57,6 +59,19 @@ int dispatch_open(struct dispatch *d, struct mos_conn *c, uint32_t conn_index, u
 	return PASSIVE_MAX + (int)i;
 }
 
+struct mos_sock_more *dispatch_more_make(struct dispatch *d, struct mos_sock *s)
+{
+	struct mos_sock_more *m = dispatch_more(d, s);
+	uint32_t i = m ? 0 : pool_get(&d->more);
+
+	if (!i)
+		return m;
+	s->more = i;
+	m = pool_at(&d->more, i);
+	*m = (struct mos_sock_more){ 0 };
+	return m;
+}
+
 void dispatch_close(struct dispatch *d, struct mos_conn *c)
 {
 	for (uint32_t i = c->sock, next; i; i = next) {
@@ -64,6 +79,8 @@ void dispatch_close(struct dispatch *d, struct mos_conn *c)
 
 		next = s->next;
 		hset_put(&d->sets, s->set);
+		if (s->more)
+			pool_put(&d->more, s->more);
 		s->flags = 0;
 		pool_put(&d->socks, i);
 	}

@@ -735,11 +735,10 @@ static void a_sockets_number_is_good_while_its_connection_lives(void **state)
 	assert_null(dispatch_sock(&d, PASSIVE_MAX + 1));
 	assert_int_equal(c->sock, 0);
 	assert_int_equal(dispatch_register(&d, PASSIVE_MAX + 1, MOS_ON_PKT_IN, MOS_HK_SND, on), -EBADF);
-	s->uctx = &d;
 	s->cursor[1] = 9;
 	open_conn(2, 1);
 	assert_int_equal(s->conn, 2);
-	assert_null(s->uctx);
+	assert_null(dispatch_more(&d, s));
 	assert_int_equal(s->cursor[1], 0);
 }
 
