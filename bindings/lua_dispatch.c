@@ -256,25 +256,41 @@ static bool filter(void *arg, uint32_t event_index)
 	return status == 0 && d->w->d.ctx->result;
 }
 
-/* Where the script's function is that a handler calls: the upvalue `fn` of what handler.lua made, or the handler itself. */
-static void place(void *arg, uint32_t ref, char *text, size_t size)
+/* Replace the function at the top by its upvalue of that name, or of none, if it has that type. */
+static bool take_upvalue(lua_State *L, const char *name, int type)
 {
-	lua_State *L = ((struct lua_dispatch *)arg)->L;
-	const char *name;
-	lua_Debug ar;
+	const char *found;
 
-	lua_rawgeti(L, STACK_HANDLERS, (int)(ref & REF_NUMBER));
-	for (int i = 1; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
-		if (lua_isfunction(L, -1) && (name[0] == '\0' || strcmp(name, "fn") == 0)) {
+	for (int i = 1; (found = lua_getupvalue(L, -1, i)) != NULL; i++) {
+		if (lua_type(L, -1) == type && (!*found || strcmp(found, name) == 0)) {
 			lua_replace(L, -2);
-			break;
+			return true;
 		}
 		lua_pop(L, 1);
 	}
+	return false;
+}
+
+/*
+ * Where the script's function is that a handler calls: the upvalue `fn` of what handler.lua made; for a timer the member
+ * `fn` of the one that fires, among the upvalue `timers` of timer.lua's handler; else the handler itself.
+ */
+static void place(void *arg, uint32_t ref, char *text, size_t size)
+{
+	struct lua_dispatch *d = arg;
+	lua_State *L = d->L;
+	int top = lua_gettop(L);
+	lua_Debug ar;
+
+	lua_rawgeti(L, STACK_HANDLERS, (int)(ref & REF_NUMBER));
+	if (!take_upvalue(L, "fn", LUA_TFUNCTION) && take_upvalue(L, "timers", LUA_TTABLE)) {
+		lua_rawgeti(L, -1, d->w->d.ctx->sock);
+		if (lua_istable(L, -1))
+			lua_getfield(L, -1, "fn");
+	}
 	if (lua_isfunction(L, -1) && lua_getinfo(L, ">S", &ar))
 		snprintf(text, size, "%s:%d", ar.short_src, ar.linedefined);
-	else
-		lua_pop(L, 1);
+	lua_settop(L, top);
 }
 
 /* mos.fields.text; whatever goes wrong there is no fault of the script's. */

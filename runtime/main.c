@@ -158,8 +158,6 @@ static int open_files(struct crew *e, const struct options *o)
 		log_error("%s", err);
 		return EXIT_INPUT;
 	}
-	if (run.explain)
-		in = explain_input(run.explain, in);
 	if (crew_source(e, &in, 1) < 0) {
 		log_error("%s", strerror(ENOMEM));
 		return EXIT_INPUT;

@@ -289,12 +289,19 @@ void path_advance(struct worker *w, uint64_t now_ns)
 	advance(w, now_ns);
 }
 
+static inline void tell_watcher(const struct worker *w, unsigned n)
+{
+	if (__builtin_expect(w->d.watcher && w->d.watcher->burst, 0))
+		w->d.watcher->burst(w->d.watcher->arg, n);
+}
+
 unsigned path_burst(struct worker *w, unsigned n)
 {
 	unsigned i;
 
 	burst_decode(w, n);
 	burst_find(w, n);
+	tell_watcher(w, n);
 	for (i = 0; i < n && (__builtin_expect(!w->halted, 1) || worker_go_on(w)); i++) {
 		w->at = i;
 		if (i + CONNS_AHEAD < n)
@@ -304,5 +311,6 @@ unsigned path_burst(struct worker *w, unsigned n)
 	}
 	w->at = i;
 	delivery_new_data(w);
+	tell_watcher(w, 0);
 	return i;
 }

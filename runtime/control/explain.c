@@ -20,17 +20,14 @@ struct told {
 };
 
 struct explain {
-	struct io io; /* first: what explain_input gives */
-	struct io *in;
 	struct worker *w;
 	FILE *out;
 	bool colour;
 	struct watcher watcher;
 	struct told *told; /* by connection index */
 
-	const struct mos_packet *burst; /* what the input gave last */
-	int burst_n;
-	int next; /* the first packet of it without a line */
+	unsigned burst_n; /* packets of the burst that is handled */
+	unsigned next;    /* the first of them without a line */
 	bool started;
 	uint64_t start_ns;        /* of the first packet */
 	const struct mos_conn *c; /* whose heading stands last, where there was no packet */
@@ -130,11 +127,11 @@ static void say_verdict(struct explain *x, const struct mos_packet *p)
 		say(x, BAD, "      dropped\n");
 }
 
-/* Lines of the burst's packets before number `to`, which nobody has heard of. */
-static void catch_up(struct explain *x, uint64_t to)
+/* Lines of the burst's packets before index `to`, which nobody has heard of. */
+static void catch_up(struct explain *x, unsigned to)
 {
-	for (; x->next < x->burst_n && x->burst[x->next].number < to; x->next++) {
-		const struct mos_packet *p = &x->burst[x->next];
+	for (; x->next < to && x->next < x->burst_n; x->next++) {
+		const struct mos_packet *p = &x->w->burst[x->next];
 
 		if (x->next > 0)
 			say_verdict(x, p - 1);
@@ -143,23 +140,24 @@ static void catch_up(struct explain *x, uint64_t to)
 	}
 }
 
-/* A packet that is in dispatch, once. */
+/* A packet that is in dispatch, once. It is the burst's, or what the burst's completes. */
 static void begin_packet(struct explain *x, const struct mos_ctx *ctx)
 {
-	uint64_t number = ctx->pkt->number;
+	unsigned at = x->w->at;
 
-	catch_up(x, number);
-	if (x->next < x->burst_n && x->burst[x->next].number == number) {
-		if (x->next > 0)
-			say_verdict(x, &x->burst[x->next - 1]);
-		say_packet(x, ctx->pkt, ctx->conn);
-		x->next++;
-	}
+	catch_up(x, at);
+	if (x->next != at || at >= x->burst_n)
+		return;
+	if (at > 0)
+		say_verdict(x, &x->w->burst[at - 1]);
+	say_packet(x, ctx->pkt, ctx->conn);
+	x->next++;
 }
 
 /* What a connection does without a packet: its bytes after a burst, its end. */
 static void begin_conn(struct explain *x, const struct mos_ctx *ctx)
 {
+	catch_up(x, x->w->at);
 	if (x->c == ctx->conn)
 		return;
 	say(x, PACKET, "-    ");
@@ -167,6 +165,21 @@ static void begin_conn(struct explain *x, const struct mos_ctx *ctx)
 	say_ends(x, &ctx->conn->key, ctx->conn->cli);
 	fputc('\n', x->out);
 	x->c = ctx->conn;
+}
+
+static void burst(void *arg, unsigned n)
+{
+	struct explain *x = arg;
+
+	if (n) {
+		x->burst_n = n;
+		x->next = 0;
+		return;
+	}
+	catch_up(x, x->burst_n);
+	if (x->burst_n)
+		say_verdict(x, &x->w->burst[x->burst_n - 1]);
+	x->burst_n = 0;
 }
 
 static const char *side_name(int side)
@@ -279,90 +292,6 @@ static void called(void *arg, const struct mos_ctx *ctx, struct handler h)
 	fputc('\n', x->out);
 }
 
-static int rx_burst(struct io *io, struct mos_packet *pkts, unsigned n)
-{
-	struct explain *x = (struct explain *)io;
-
-	x->burst_n = x->in->ops->rx_burst(x->in, pkts, n);
-	x->io.now_ns = x->in->now_ns;
-	x->burst = pkts;
-	x->next = 0;
-	x->io.packets = x->in->packets;
-	x->io.damaged = x->in->damaged;
-	x->io.path = x->in->path;
-	memcpy(x->io.error, x->in->error, sizeof(x->io.error));
-	return x->burst_n;
-}
-
-static void free_burst(struct io *io)
-{
-	struct explain *x = (struct explain *)io;
-
-	catch_up(x, UINT64_MAX);
-	if (x->burst_n > 0)
-		say_verdict(x, &x->burst[x->burst_n - 1]);
-	x->burst_n = 0;
-	x->in->ops->free_burst(x->in);
-}
-
-static double progress(struct io *io)
-{
-	(void)io;
-	return -1;
-}
-
-static void close_input(struct io *io)
-{
-	struct explain *x = (struct explain *)io;
-
-	if (x->in)
-		x->in->ops->close(x->in);
-	x->in = NULL;
-}
-
-static void input_wait(struct io *io, int timeout_ms)
-{
-	struct explain *x = (struct explain *)io;
-
-	x->in->wake_fd = io->wake_fd;
-	if (x->in->ops->wait)
-		x->in->ops->wait(x->in, timeout_ms);
-}
-
-static void input_tx(struct io *io, unsigned lane, const struct mos_packet *p, bool reverse, int index)
-{
-	struct explain *x = (struct explain *)io;
-
-	x->in->ops->tx(x->in, lane, p, reverse, index);
-}
-
-static void input_tx_flush(struct io *io, unsigned lane)
-{
-	struct explain *x = (struct explain *)io;
-
-	x->in->ops->tx_flush(x->in, lane);
-}
-
-static void input_count(struct io *io, struct stats *sum)
-{
-	struct explain *x = (struct explain *)io;
-
-	if (x->in->ops->count)
-		x->in->ops->count(x->in, sum);
-}
-
-static const struct io_ops explain_ops = {
-	.name = "explain",
-	.rx_burst = rx_burst,
-	.free_burst = free_burst,
-	.progress = progress,
-	.close = close_input,
-	.wait = input_wait,
-	.tx = input_tx,
-	.tx_flush = input_tx_flush,
-	.count = input_count,
-};
-
 struct explain *explain_new(struct worker *w, FILE *out, bool colour, bool alone)
 {
 	struct explain *x = calloc(1, sizeof(*x));
@@ -377,19 +306,9 @@ struct explain *explain_new(struct worker *w, FILE *out, bool colour, bool alone
 	x->out = out;
 	x->colour = colour;
 	x->told = told;
-	x->watcher = (struct watcher){ .raised = raised, .asked = asked, .called = called, .arg = x };
+	x->watcher = (struct watcher){ .raised = raised, .asked = asked, .called = called, .burst = burst, .arg = x };
 	dispatch_watch(&w->d, &x->watcher);
 	return x;
-}
-
-struct io *explain_input(struct explain *x, struct io *in)
-{
-	x->in = in;
-	x->io.ops = &explain_ops;
-	x->io.path = in->path;
-	x->io.live = in->live;
-	x->io.sends = in->sends;
-	return &x->io;
 }
 
 void explain_free(struct explain *x)

@@ -1,6 +1,5 @@
 /*
- * mos-run --explain: what happens to each packet, as lines for people. It looks on from the watcher of event/dispatch.h and
- * from around the input; without it nothing of it is there.
+ * mos-run --explain: what happens to each packet, as lines for people. It looks on from the watcher of event/dispatch.h.
  */
 #ifndef MOS_CONTROL_EXPLAIN_H
 #define MOS_CONTROL_EXPLAIN_H
@@ -8,7 +7,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "io/io.h"
 #include "worker.h"
 
 struct explain;
@@ -19,10 +17,7 @@ struct explain;
  */
 struct explain *explain_new(struct worker *w, FILE *out, bool colour, bool alone);
 
-/* The input to read in place of in, which it closes: packets that nobody saw are named, too. */
-struct io *explain_input(struct explain *x, struct io *in);
-
-/* NULL is a no-op. After the input is closed. */
+/* NULL is a no-op. When the worker has ended. */
 void explain_free(struct explain *x);
 
 #endif

@@ -46,6 +46,8 @@ struct watcher {
 	void (*asked)(void *arg, const struct mos_ctx *ctx, const struct event *event, bool yes);
 	/* A handler of ctx->event, or of a timer, is called next. */
 	void (*called)(void *arg, const struct mos_ctx *ctx, struct handler handler);
+	/* A burst of n packets begins; with 0: it is over, what it brought has been announced. NULL: not wanted. */
+	void (*burst)(void *arg, unsigned n);
 	void *arg;
 };
 

@@ -155,3 +155,20 @@ describe("mos.events.rexmit", function()
 		end)
 	end)
 end)
+
+describe("a monitor", function()
+	local function script(name)
+		return ("%s/scripts/%s.lua"):format(kit.source, name)
+	end
+	-- How far a message is stands in its fields, not in what is printed; and bursts bring other times.
+	local allowed = { bursts = false, ignore = { "body_len", "complete" } }
+
+	it("http_log prints the same however bytes are cut into segments", function()
+		t.every_split(cases[1][3]:close(), script "http_log", nil, allowed)
+	end)
+
+	it("dns_log prints the same however bytes are cut into segments", function()
+		t.every_split(t.tcp { server = "10.0.0.2:53" }:send("client", dns "\1\0"):send("server", dns("\129\128", true)),
+			script "dns_log", nil, allowed)
+	end)
+end)

@@ -863,7 +863,7 @@ static void see_called(void *arg, const struct mos_ctx *ctx, struct handler h)
 static void a_watcher_sees_what_is_raised_asked_and_called(void **state)
 {
 	(void)state;
-	static const struct watcher watcher = { see_raised, see_asked, see_called, &d };
+	static const struct watcher watcher = { see_raised, see_asked, see_called, NULL, &d };
 	event_t yes = define(MOS_ON_PKT_IN, "yes"), no = define(MOS_ON_PKT_IN, "no");
 
 	dispatch_watch(&d, &watcher);
