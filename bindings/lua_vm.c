@@ -209,13 +209,24 @@ void vm_exit(struct lua_vm *vm)
 	fflush(stdout);
 }
 
+/* What is in dispatch lies with the state that goes; the worker stays. */
+static void take_context_back(struct dispatch *d, const struct lua_state *st)
+{
+	if (d->ctx != &st->ctx)
+		return;
+	d->own = st->ctx;
+	d->ctx = &d->own;
+}
+
 void vm_free(struct lua_vm *vm)
 {
 	if (!vm)
 		return;
 	takeover_walk(vm->w, UINT32_MAX);
-	if (vm->now)
+	if (vm->now) {
 		lua_dispatch_remove(&vm->now->d);
+		take_context_back(&vm->w->d, vm->now);
+	}
 	state_free(vm->now);
 	contain_fini(&vm->contain);
 	for (int i = 0; vm->argv && i < vm->script.argc; i++)
