@@ -27,7 +27,7 @@ static inline void leave(struct dispatch *d, const struct saved *s)
 	d->pins_n = s->pins_n;
 }
 
-static void call(struct dispatch *d, struct handler h, struct filter_arg *arg)
+static inline void call(struct dispatch *d, struct handler h, struct filter_arg *arg)
 {
 	struct mos_ctx *x = d->ctx;
 	uint32_t was = x->in_handler;
@@ -96,6 +96,15 @@ static void run(struct dispatch *d, const struct pin *pin, const struct program 
 			d->ask_again = false;
 		}
 	} while (++s < end && !is_silent(d, pin));
+}
+
+/* A program of one step, which is a built-in event's and so has no filter. */
+static inline void run_root(struct dispatch *d, const struct step *s)
+{
+	d->ctx->event = s->event;
+	call(d, s->handler, (struct filter_arg *)&s->def->arg);
+	if (__builtin_expect(d->raised_n, 0))
+		drain(d);
 }
 
 static void run_raised(struct dispatch *d, event_t event)
@@ -220,7 +229,10 @@ static inline void serve_one(struct dispatch *d, struct mos_conn *c, unsigned sl
 	x->pkt = p;
 	x->hook = slot_hook(slot);
 	x->sock = pin.sock;
-	run(d, &pin, &set->programs[slot]);
+	if (set->programs[slot].count == 1)
+		run_root(d, set->steps + set->programs[slot].first);
+	else
+		run(d, &pin, &set->programs[slot]);
 	d->counts[slot]++;
 	rest(x);
 	d->pins = NULL;
