@@ -10,6 +10,7 @@
 
 #include "embed.h"
 #include "lua_error.h"
+#include "lua_module.h"
 #include "lua_vm.h"
 #include "util/log.h"
 
@@ -39,8 +40,7 @@ static int find_module(lua_State *L)
 		lua_pushfstring(L, "\n\tno module '%s' in mos-run", name);
 		return 1;
 	}
-	lua_pushfstring(L, "=(%s)", name);
-	if (luaL_loadbuffer(L, (const char *)file->data, file->len, lua_tostring(L, -1)))
+	if (module_load(L, file))
 		return lua_error(L);
 	return 1;
 }

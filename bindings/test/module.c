@@ -8,7 +8,7 @@
 
 #include <lauxlib.h>
 
-#include "embed.h"
+#include "lua_module.h"
 #include "pkt/decode.h"
 #include "session.h"
 
@@ -235,10 +235,8 @@ static int loaded(lua_State *L)
 
 static void load_file(lua_State *L, const struct embed *f)
 {
-	lua_pushfstring(L, "=(%s)", f->name);
-	if (luaL_loadbuffer(L, (const char *)f->data, f->len, lua_tostring(L, -1)))
+	if (module_load(L, f))
 		lua_error(L);
-	lua_remove(L, -2);
 }
 
 /*
