@@ -108,6 +108,16 @@ describe("a conversation", function()
 		assert.matches("No such file", fault(t.capture, "/missing.pcap"))
 	end)
 
+	it("is written as a capture, which mos-run and another test can read", function()
+		local path = kit.tmp ".pcap"
+		local conv = get("/a"):split(7):save(path)
+		assert.equal(tostring(conv), tostring(t.capture(path)))
+		assert.equal("/a\n", t.run(paths, path).out)
+		assert.same({ 0, "/a\n", "" }, { kit.run { kit.script(paths), "-r", path } })
+		assert.matches("/missing/x: No such file", fault(conv.save, conv, "/missing/x"))
+		assert.matches("or a capture's path, not a table", fault(t.run, paths, {}))
+	end)
+
 	it("loses, repeats and reorders packets", function()
 		local conv = t.packets "C S 0:0(0)\nC . 1:2(1) ack 1\nC . 2:3(1) ack 1\nC . 3:4(1) ack 1"
 		local function order(c)

@@ -1,11 +1,13 @@
 -- Conversations: packets in order, and what can be done to them. Nothing here changes a conversation; each method gives
 -- another one.
+local capture = require "mos.test.capture"
 local check = require "mos.check"
 local cut = require "mos.test.cut"
 local packets = require "mos.test.packets"
 local segments = require "mos.test.segments"
 local quote = require("mos.text").quote
 local frame = require "mos.test.frame"
+local core = require "mos.test.core"
 
 local conversation = {}
 
@@ -47,6 +49,26 @@ function Conversation:__tostring()
 	return table.concat(out, "\n")
 end
 
+-- Write it as a capture, for mos-run and other tools.
+function Conversation:save(path)
+	check.argument(2, "save", "the file", path, "string")
+	local link = self.packets[1] and self.packets[1].link or 1
+	for _, p in ipairs(self.packets) do
+		if p.link ~= link then
+			check.fail(2, "save: a capture holds one kind of link, and these packets have several")
+		end
+	end
+	local cap = copy(self.packets)
+	cap.link = link
+	local f, why = io.open(path, "wb")
+	if not f then
+		error(why, 2)
+	end
+	f:write(capture.encode(cap, { precision = "nano" }))
+	f:close()
+	return self
+end
+
 -- From packets that segments.lua has read.
 function conversation.from_capture(cap)
 	local list = {}
@@ -54,6 +76,16 @@ function conversation.from_capture(cap)
 		list[i] = { sec = p.sec, nsec = p.nsec, data = p.data, len = p.len, link = p.link or cap.link }
 	end
 	return conversation.new(list)
+end
+
+-- From a capture file.
+function conversation.read(level, path)
+	local cap, why = core.read(path)
+	if not cap then
+		error(why, level + 1)
+	end
+	local conv = conversation.from_capture(cap)
+	return conv
 end
 
 -- Which packets are meant: a number, a list of numbers, or a function of what packets.describe says.

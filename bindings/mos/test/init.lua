@@ -6,7 +6,6 @@ ffi.cdef "const char *mos_ffi_nearest(const char *word, const char *const *words
 package.loaded["mos.ffi"] = package.loaded["mos.ffi"] or { C = ffi.C }
 
 local check = require "mos.check"
-local core = require "mos.test.core"
 local conversation = require "mos.test.conversation"
 local expect = require "mos.test.expect"
 local run = require "mos.test.run"
@@ -68,11 +67,8 @@ end
 -- A conversation from a capture file.
 function t.capture(path)
 	check.argument(2, "t.capture", "the file", path, "string")
-	local cap, why = core.read(path)
-	if not cap then
-		error(why, 2)
-	end
-	return conversation.from_capture(cap)
+	local conv = conversation.read(2, path)
+	return conv
 end
 
 -- Load a script; it is fed by run:play(conversation), and so on.

@@ -81,8 +81,11 @@ end
 local function to_conversation(level, what)
 	if conversation.is(what) then
 		return what
+	elseif type(what) == "string" then
+		return conversation.read(level + 1, what)
 	end
-	check.fail(level + 1, "what is played is a conversation, such as t.tcp or t.packets makes, not a %s", type(what))
+	check.fail(level + 1, "what is played is a conversation, such as t.tcp makes, or a capture's path, not a %s",
+		type(what))
 end
 
 -- Feed a conversation; burst is how many packets are handled before conn_new_data is raised (1 unless said).
