@@ -202,6 +202,29 @@ method("udp", function()
 	return p.data + at, len, h[0] * 256 + h[1], h[2] * 256 + h[3]
 end)
 
+-- The body of a TCP option of that kind as captured: pointer and length; nil without one. Kinds 0 and 1 have none.
+method("option", function(_, wanted)
+	local p = current()
+	local at, stop = p.l4 + 20, p.l4 + p.tcp_hlen
+	if p.decoded ~= TCP or stop > p.caplen then
+		return nil
+	end
+	local d = p.data
+	while at + 2 <= stop do
+		local kind, len = d[at], d[at + 1]
+		if kind == 1 then
+			at = at + 1
+		elseif kind == 0 or len < 2 or at + len > stop then
+			return nil
+		elseif kind == wanted then
+			return d + at + 2, len - 2
+		else
+			at = at + len
+		end
+	end
+	return nil
+end)
+
 -- Value and echo reply of the TCP timestamps option (RFC 7323 3.2); nil without one.
 method("timestamps", function()
 	local p = current()
