@@ -19,7 +19,17 @@ Zeek's http.log. A request without a response is written when its connection end
 
 local mon = mos.monitor { filter = options.filter }
 
-local function write(conn, request, response, info)
+-- What is known of the connection's exchanges, by depth: request, response, info (the last 1xx); request_len and
+-- response_len when their ends were seen.
+local function exchange(conn, depth)
+	local data = conn.data
+	data.http = data.http or {}
+	data.http[depth] = data.http[depth] or {}
+	return data.http[depth]
+end
+
+local function write(conn, x)
+	local request, response, info = x.request, x.response, x.info
 	local message = request or response
 	local headers = request and request.headers or {}
 	io.write(json.object {
@@ -30,48 +40,38 @@ local function write(conn, request, response, info)
 		{ "method", request and request.method }, { "host", request and request.host },
 		{ "uri", request and request.uri }, { "referrer", headers.referer }, { "version", message.version },
 		{ "user_agent", headers["user-agent"] }, { "origin", headers.origin },
-		{ "request_body_len", request and request.body_len or 0 },
-		{ "response_body_len", response and response.body_len or 0 },
+		{ "request_body_len", x.request_len or 0 }, { "response_body_len", x.response_len or 0 },
 		{ "status_code", response and response.status }, { "status_msg", response and response.reason },
 		{ "info_code", info and info.status }, { "info_msg", info and info.reason },
 		{ "resp_content_type", response and response.headers["content-type"] },
 	}, "\n")
 end
 
--- By depth: requests that wait for their response, and the last 1xx that they got.
-local function waiting(conn)
-	local data = conn.data
-	data.http = data.http or { requests = {}, info = {} }
-	return data.http
+-- A response may come before the request's body is whole: a line is written when both are over.
+local function done(conn, depth)
+	local x = exchange(conn, depth)
+	if x.response_len and (x.request_len or not x.request) then
+		write(conn, x)
+		conn.data.http[depth] = nil
+	end
 end
 
 mon:on(http.request, function(conn, side, pkt, ev, request)
-	waiting(conn).requests[request.depth] = request
+	exchange(conn, request.depth).request = request
 end)
 
 mon:on(http.response, function(conn, side, pkt, ev, response)
-	if response.interim then
-		waiting(conn).info[response.depth] = response
-	end
+	exchange(conn, response.depth)[response.interim and "info" or "response"] = response
 end)
 
-local function close(conn, response)
-	local w = waiting(conn)
-	write(conn, response.request, response, w.info[response.depth])
-	w.info[response.depth] = nil
-	if response.request then
-		w.requests[response.request.depth] = nil
-	end
-end
-
 mon:on(http.done, function(conn, side, pkt, ev, message)
-	if message.status then
-		close(conn, message)
-	end
+	exchange(conn, message.depth)[message.status and "response_len" or "request_len"] = message.body_len
+	done(conn, message.depth)
 end)
 
 mon:on(http.upgrade, function(conn, side, pkt, ev, upgrade)
-	close(conn, upgrade.response)
+	exchange(conn, upgrade.response.depth).response_len = 0
+	done(conn, upgrade.response.depth)
 end)
 
 mon:on(http.malformed, function(conn, side, pkt, ev, fault)
@@ -81,13 +81,12 @@ mon:on(http.malformed, function(conn, side, pkt, ev, fault)
 end)
 
 mon:on(http.over, function(conn)
-	local requests = waiting(conn).requests
-	local depths = {}
-	for depth in pairs(requests) do
+	local exchanges, depths = conn.data.http or {}, {}
+	for depth in pairs(exchanges) do
 		depths[#depths + 1] = depth
 	end
 	table.sort(depths)
 	for _, depth in ipairs(depths) do
-		write(conn, requests[depth], nil, waiting(conn).info[depth])
+		write(conn, exchanges[depth])
 	end
 end)

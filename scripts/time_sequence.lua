@@ -183,7 +183,8 @@ local style = [[
 <style>
 text { font: 12px sans-serif; fill: #333 } .title { font-size: 16px; font-weight: bold } .mark { font-weight: bold }
 .grid { stroke: #e4e4e4 } .tick { fill: #666 }
-.data { stroke: #1f4e9c; stroke-width: 2 } .again { stroke: #d62728; stroke-width: 2 } text.again { fill: #d62728 } text.mark { stroke: none }
+.data { stroke: #1f4e9c; stroke-width: 2 } .again { stroke: #d62728; stroke-width: 2 } text.again { fill: #d62728 }
+text.mark { stroke: none }
 .ack { stroke: #2ca02c; fill: none; stroke-width: 1.5 } .window { stroke: #e0a100; fill: none; stroke-width: 1.5 }
 .sack { stroke: #9467bd; stroke-width: 3 } text.flag { fill: #1f4e9c }
 </style>]]

@@ -49,8 +49,9 @@ mon:on(tls.alert, function(conn, side, pkt, ev, alert)
 	end
 end)
 
-mon:on(tls.established, function(conn)
-	note(conn).established = true
+mon:on(tls.established, function(conn, side, pkt, ev, established)
+	local log = note(conn)
+	log.established, log.curve = true, established.curve
 end)
 
 mon:on(tls.malformed, function(conn, side, pkt, ev, fault)
@@ -87,7 +88,7 @@ mon:on(tls.over, function(conn)
 		{ "ts", client.ts or server.ts }, { "uid", conn.uid },
 		{ "id.orig_h", conn.client.addr }, { "id.orig_p", conn.client.port },
 		{ "id.resp_h", conn.server.addr }, { "id.resp_p", conn.server.port },
-		{ "version", server.version }, { "cipher", server.cipher_name }, { "curve", server.curve },
+		{ "version", server.version }, { "cipher", server.cipher_name }, { "curve", log.curve or server.curve },
 		{ "server_name", client.sni }, { "resumed", server.resumed or false }, { "last_alert", log.alert },
 		{ "next_protocol", server.alpn }, { "established", log.established or false },
 		{ "cert_chain_fps", log.server_chain and fingerprints(chain) },

@@ -15,12 +15,13 @@ mon:on(http.response, function(conn, side, pkt, ev, m)
 	print("response", side, m.depth, m.status, m.reason ~= "" and m.reason or "-", m.interim, m.request and m.request.uri)
 end)
 mon:on(http.body, function(conn, side, pkt, ev, b)
-	local so_far = bodies[b.message] or ""
-	assert(b.offset - b.message.missed == #so_far or b.message.missed > 0)
-	bodies[b.message] = so_far .. b.data
+	local so_far = bodies[b.message.depth] or ""
+	assert(b.offset >= #so_far)
+	bodies[b.message.depth] = so_far .. b.data
 end)
 mon:on(http.done, function(conn, side, pkt, ev, m)
-	local text = bodies[m] or ""
+	local text = bodies[m.depth] or ""
+	bodies[m.depth] = nil
 	assert(#text == m.body_len)
 	print("done", side, m.depth, m.complete, m.body_len, m.missed, "<" .. text .. ">")
 end)

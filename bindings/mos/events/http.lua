@@ -43,11 +43,14 @@ end
 -- A message is over; the next one begins.
 local function done(r, complete)
 	local m = r.message
-	m.complete = complete
 	r.message = nil
 	r.step = may_upgrade(m) and not r.flow.lost and paused or start_step(r)
 	if r:wants(http.done) then
-		r:raise(http.done, m)
+		local all = { body_len = r.body_len, missed = r.missed, complete = complete }
+		for name, value in pairs(m) do
+			all[name] = value
+		end
+		r:raise(http.done, all)
 	end
 	return true
 end
@@ -152,17 +155,17 @@ local function add_field(r, m, name, value)
 	local key = name:lower()
 	local before = m.headers[key]
 	m.headers[key] = before and before .. ", " .. value or value
-	m.last = key
+	r.last = key
 	return true
 end
 
 -- RFC 9112 5.2: a line that begins with a blank goes on with the field before.
 local function fold(r, m, line)
-	local value = m.last and m.headers[m.last]
+	local value = r.last and m.headers[r.last]
 	if not value or #value + #line > limits.line then
 		malformed(r, "header", line)
 	else
-		m.headers[m.last] = value .. " " .. line:match "^%s*(.-)%s*$"
+		m.headers[r.last] = value .. " " .. line:match "^%s*(.-)%s*$"
 	end
 	return true
 end
@@ -190,8 +193,8 @@ function header(r)
 end
 
 local function begin_message(r, m)
-	m.headers, m.fields, m.body_len, m.missed, m.depth, m.ts = {}, 0, 0, 0, r.count + 1, r.flow.conn.last_ts
-	r.message = m
+	m.headers, m.fields, m.depth, m.ts = {}, 0, r.count + 1, r.flow.conn.last_ts
+	r.message, r.body_len, r.missed, r.last = m, 0, 0, nil
 	r.step = header
 	return true
 end
@@ -256,12 +259,12 @@ local function piece(r, n)
 		local data = r:some(n < limits.body and n or limits.body)
 		got = data and #data or 0
 		if data then
-			r:raise(http.body, { message = m, data = data, offset = m.body_len + m.missed })
+			r:raise(http.body, { message = m, data = data, offset = r.body_len + r.missed })
 		end
 	else
 		got = r:skip(n)
 	end
-	m.body_len = m.body_len + got
+	r.body_len = r.body_len + got
 	return got
 end
 
@@ -387,10 +390,10 @@ local function gap(r, n)
 	end
 	if m and r.step == body and n <= r.left_in_body then
 		r.left_in_body = r.left_in_body - n
-		m.missed = m.missed + n
+		r.missed = r.missed + n
 		return true
 	elseif m and r.step == until_close then
-		m.missed = m.missed + n
+		r.missed = r.missed + n
 		return true
 	end
 	if m then
@@ -411,7 +414,7 @@ local function finish(r)
 	end
 	local m = r.message
 	if m then
-		local whole = r.step == until_close and m.missed == 0
+		local whole = r.step == until_close and r.missed == 0
 		if r.step == header then
 			malformed(r, "cut off")
 		elseif not whole and r.step ~= until_close then
@@ -432,8 +435,6 @@ local message_fields = {
 	{ "host", "string", "the header field, or nil" },
 	{ "depth", "number", "1 for the connection's first request, and for its response" },
 	{ "ts", "number", "seconds: of the connection's last packet when the first line was read" },
-	{ "body_len", "number", "so far; without chunk sizes" },
-	{ "missed", "number", "bytes of the body that were lost" },
 }
 
 local function fields(own, common)
@@ -465,7 +466,11 @@ http.body = parser:event { name = "http_body", meaning = "bytes of a body, trans
 	} }
 
 http.done = parser:event { name = "http_done", meaning = "a message is over: the fields of its request or response and",
-	fields = { { "complete", "boolean", "false: the connection ended, or bytes were lost, before its end" } } }
+	fields = {
+		{ "body_len", "number", "bytes of the body that were seen, without chunk sizes" },
+		{ "missed", "number", "bytes of it that were lost" },
+		{ "complete", "boolean", "false: the connection ended, or bytes were lost, before its end" },
+	} }
 
 http.upgrade = parser:event { name = "http_upgrade", meaning = "the connection speaks another protocol from here on",
 	fields = {

@@ -379,11 +379,9 @@ end
 
 -- RFC 8422 5.4: a named curve.
 local function server_key_exchange(r, body)
-	local b, hello = bytes_of(body), r.flow.server_hello
-	if hello and b:number(1) == 3 then
-		local group = b:number(2)
-		hello.curve = group and (names.groups[group] or ("0x%04x"):format(group))
-	end
+	local b = bytes_of(body)
+	local group = b:number(1) == 3 and b:number(2)
+	r.flow.curve = group and (names.groups[group] or ("0x%04x"):format(group)) or nil
 	return true
 end
 
@@ -447,7 +445,7 @@ local function check_established(flow)
 	if client >= needed and server >= 1 then
 		flow.established = true
 		flow.svr:raise(tls.established, { version = hello.version, cipher = hello.cipher,
-			cipher_name = hello.cipher_name, client_hello = asked, server_hello = hello })
+			cipher_name = hello.cipher_name, curve = hello.curve or flow.curve, client_hello = asked, server_hello = hello })
 		if not flow.svr:wants(tls.alert) then
 			flow.svr:stop()
 			flow.cli:stop()
@@ -649,7 +647,7 @@ tls.server_hello = parser:event { name = "tls_server_hello", meaning = "the serv
 		{ "version", "string", "TLSv12" }, { "version_number", "number" }, { "legacy_version", "number" },
 		{ "cipher", "number" }, { "cipher_name", "string", "as IANA names it, or 0xc02b" },
 		{ "alpn", "string", "the protocol chosen; nil where it is encrypted or none is" },
-		{ "curve", "string", "of the key exchange, where it is known" },
+		{ "curve", "string", "of the key exchange, in TLS 1.3" },
 		{ "random", "string", "hexadecimal" }, { "session_id", "string", "hexadecimal" },
 		{ "extensions", "list of numbers" }, { "retry", "boolean", "it asks for another client hello" },
 		{ "resumed", "boolean", "up to TLS 1.2: the session goes on that the client named" },
@@ -673,6 +671,7 @@ tls.alert = parser:event { name = "tls_alert", meaning = "an end warns, or gives
 tls.established = parser:event { name = "tls_established", meaning = "both ends have keys; the handshake is done",
 	fields = {
 		{ "version", "string" }, { "cipher", "number" }, { "cipher_name", "string" },
+		{ "curve", "string", "of the key exchange, or nil" },
 		{ "client_hello", "table" }, { "server_hello", "table" },
 	} }
 
