@@ -4,6 +4,7 @@
 
 #include "api/reader.h"
 #include "ctx.h"
+#include "flow/key.h"
 
 const uint8_t *mos_ffi_read(struct mos_ctx *ctx, uint64_t conn, int side, size_t max, struct mos_view *v)
 {
@@ -62,6 +63,28 @@ const uint8_t *mos_ffi_parse(struct mos_ctx *ctx, uint64_t conn, int side, uint6
 	v->len = 0;
 	v->gap = 0;
 	return s ? stream_view(s, off, &v->len, &v->gap) : NULL;
+}
+
+/* Does the packet carry that byte of what `side` of the connection receives? */
+static bool carries(const struct mos_packet *p, const struct mos_conn *c, int side, uint64_t off)
+{
+	if (p->decoded != MOS_DECODED_TCP || (p->dir ^ c->cli) == side || !key_equal(&p->key, &c->key))
+		return false;
+	uint32_t first = p->seq + !!(p->tcp_flags & MOS_TH_SYN) - c->end[!side].isn - 1;
+
+	return (uint32_t)off - first < p->payload_len;
+}
+
+uint64_t mos_ffi_byte_time(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off)
+{
+	const struct worker *w = ctx_worker(ctx);
+	const struct mos_conn *c = handle_conn(ctx, conn);
+
+	for (unsigned i = 0; i < IO_BURST; i++) {
+		if (carries(&w->burst[i], c, side, off))
+			return w->burst[i].ts_ns;
+	}
+	return c->last_ns;
 }
 
 void mos_ffi_parsed(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off)

@@ -454,6 +454,9 @@ const uint8_t *mos_ffi_read(struct mos_ctx *ctx, uint64_t conn, int side, size_t
  */
 const uint8_t *mos_ffi_parse(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off, struct mos_view *v);
 
+/* When the byte at stream offset off, of this burst, passed; of an older one the time of the connection's last packet. */
+uint64_t mos_ffi_byte_time(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off);
+
 /* A parser has done with the bytes below off: those from there on count as unread. */
 void mos_ffi_parsed(struct mos_ctx *ctx, uint64_t conn, int side, uint64_t off);
 

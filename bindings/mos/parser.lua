@@ -46,6 +46,13 @@ function Reader:offset()
 	return self.base + hand.at
 end
 
+-- When the byte before the next one passed: seconds.
+function Reader:time()
+	local off = self.base + hand.at
+	local ns = C.mos_ffi_byte_time(ctx, bits(self.flow.conn), self.number, off > 0 and off - 1 or 0)
+	return tonumber(ns) / 1e9
+end
+
 -- A pointer to the next n bytes, which stay; nil while they are not all there. Good until the function returns.
 function Reader:look(n)
 	if hand.len - hand.at < n then

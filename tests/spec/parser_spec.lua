@@ -137,6 +137,19 @@ mon:on("conn_new_data", function(conn, side) conn:skip(side) end)
 		assert.equal("svr\t4\tone\nsvr\t7\tgap of 3\nsvr\t11\ttwo\nsvr\t11\ttoo long\ncli\t0\tend, cli\n", out)
 	end)
 
+	it("knows when each byte passed, in the middle of a burst", function()
+		local out = run(lines:gsub("at = r:offset%(%)", "at = r:time()") .. show, kit.pcap [[
+5     C S  0:0(0)
++.25  S S. 0:0(0) ack 1
++.25  C .  1:1(0) ack 1
++.5   C P. 1:4(3) ack 1 "one"
++.5   C P. 4:9(5) ack 1 "\ntwo\n"
++.5   C P. 1:9(8) ack 1 "one\ntwo\n"
++.5   C P. 9:15(6) ack 1 "three\n"
+]])
+		assert.equal("svr\t6.5\tone\nsvr\t6.5\ttwo\nsvr\t7.5\tthree\nsvr\t7.5\tend, svr\ncli\t7.5\tend, cli\n", out)
+	end)
+
 	it("takes more events from one burst than a queue holds", function()
 		local out = run("local n = 0\n" .. lines .. [[
 mon:on(line, function() n = n + 1 end)

@@ -207,7 +207,8 @@ end
 local message_fields = {
 	{ "transport", "string", "udp or tcp" },
 	{ "src_addr", "string" }, { "src_port", "number" }, { "dst_addr", "string" }, { "dst_port", "number" },
-	{ "ts", "number", "seconds" }, { "id", "number" }, { "response", "boolean" }, { "opcode", "number" },
+	{ "ts", "number", "seconds: of the packet that completes it" },
+	{ "id", "number" }, { "response", "boolean" }, { "opcode", "number" },
 	{ "query", "string", "name of the first question, nil without one" },
 	{ "qtype", "number" }, { "qtype_name", "string", "AAAA" }, { "qclass", "number" }, { "qclass_name", "string" },
 	{ "rcode", "number" }, { "rcode_name", "string", "NXDOMAIN" },
@@ -252,7 +253,7 @@ local function place(r, m)
 	if r.side == "cli" then
 		from, to = to, from
 	end
-	m.transport, m.ts = "tcp", conn.last_ts
+	m.transport, m.ts = "tcp", r:time()
 	m.src_addr, m.src_port, m.dst_addr, m.dst_port = from.addr, from.port, to.addr, to.port
 	return m
 end

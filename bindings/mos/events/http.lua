@@ -193,7 +193,7 @@ function header(r)
 end
 
 local function begin_message(r, m)
-	m.headers, m.fields, m.depth, m.ts = {}, 0, r.count + 1, r.flow.conn.last_ts
+	m.headers, m.fields, m.depth, m.ts = {}, 0, r.count + 1, r:time()
 	r.message, r.body_len, r.missed, r.last = m, 0, 0, nil
 	r.step = header
 	return true
@@ -434,7 +434,7 @@ local message_fields = {
 	{ "headers", "table", "by name in small letters; fields of one name joined by commas" },
 	{ "host", "string", "the header field, or nil" },
 	{ "depth", "number", "1 for the connection's first request, and for its response" },
-	{ "ts", "number", "seconds: of the connection's last packet when the first line was read" },
+	{ "ts", "number", "seconds: of the packet that ends the first line" },
 }
 
 local function fields(own, common)

@@ -89,7 +89,7 @@ function command(r)
 	end
 	verb = verb:upper()
 	asked(r, verb)
-	r:raise(smtp.command, { verb = verb, argument = argument, ts = r.flow.conn.last_ts })
+	r:raise(smtp.command, { verb = verb, argument = argument, ts = r:time() })
 	if verbs[verb] then
 		verbs[verb](r, argument)
 	end
@@ -242,7 +242,7 @@ smtp.over = parser.over
 smtp.command = parser:event { name = "smtp_command", meaning = "the client gives a command",
 	fields = {
 		{ "verb", "string", "in capital letters" }, { "argument", "string" },
-		{ "ts", "number", "seconds: of the connection's last packet when it was read" },
+		{ "ts", "number", "seconds: of the packet that completes it" },
 	} }
 
 smtp.reply = parser:event { name = "smtp_reply", meaning = "the server has answered",

@@ -83,7 +83,7 @@ local function banner(r)
 	if protocol then
 		r.banner = line
 		r:raise(ssh.banner, { text = line, protocol = protocol, software = software, comments = comments,
-			from = sender(r), ts = r.flow.conn.last_ts })
+			from = sender(r), ts = r:time() })
 		r.step = packet
 		return true
 	end
@@ -120,7 +120,7 @@ ssh.banner = parser:event { name = "ssh_banner", meaning = "the line that an end
 	fields = {
 		{ "from", "string", "client or server" }, { "text", "string", "SSH-2.0-OpenSSH_9.2p1 Debian-2" },
 		{ "protocol", "string", "2.0" }, { "software", "string" }, { "comments", "string" },
-		{ "ts", "number", "seconds: of the connection's last packet when it was read" },
+		{ "ts", "number", "seconds: of the packet that completes it" },
 	} }
 
 ssh.offer = parser:event { name = "ssh_offer", meaning = "what an end offers for the key exchange",

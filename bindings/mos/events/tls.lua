@@ -296,7 +296,7 @@ local function client_hello(r, body)
 	local formats = by_number[POINT_FORMATS] and bytes_of(by_number[POINT_FORMATS]):vector(1)
 	local signatures = by_number[SIGNATURES] and bytes_of(by_number[SIGNATURES]):vector(2)
 	local hello = setmetatable({
-		ts = r.flow.conn.last_ts, legacy_version = version, versions = versions,
+		ts = r:time(), legacy_version = version, versions = versions,
 		version = version_name(highest(versions) or version),
 		random = hex(random), session_id = hex(session), ciphers = numbers(ciphers, 2), extensions = order,
 		has_sni = by_number[SNI] ~= nil, sni = read_sni(by_number[SNI]), alpn = read_alpn(by_number[ALPN]),
@@ -324,7 +324,7 @@ local function server_hello(r, body)
 	local share = by_number[KEY_SHARE] and bytes_of(by_number[KEY_SHARE]):number(2)
 	local asked = flow.client_hello
 	local hello = setmetatable({
-		ts = flow.conn.last_ts, legacy_version = legacy, version_number = version, version = version_name(version),
+		ts = r:time(), legacy_version = legacy, version_number = version, version = version_name(version),
 		random = hex(random), session_id = hex(session), cipher = cipher,
 		cipher_name = names.ciphers[cipher] or ("0x%04x"):format(cipher), extensions = order,
 		alpn = read_alpn(by_number[ALPN])[1], retry = random == RETRY,
@@ -563,7 +563,7 @@ local function old_hello(r)
 	for _, n in ipairs(numbers(specs, 3)) do
 		ciphers[#ciphers + 1] = n < 65536 and n or nil
 	end
-	local hello = { ts = r.flow.conn.last_ts, legacy_version = version, versions = {}, version = version_name(version),
+	local hello = { ts = r:time(), legacy_version = version, versions = {}, version = version_name(version),
 		random = hex(challenge), session_id = hex(session), ciphers = ciphers, extensions = {}, has_sni = false,
 		alpn = {}, groups = {}, point_formats = {}, signature_algorithms = {}, early_data = false }
 	r.flow.client_hello = hello
@@ -639,7 +639,7 @@ tls.client_hello = parser:event { name = "tls_client_hello", meaning = "a client
 		{ "early_data", "boolean" }, { "has_sni", "boolean", "the extension is there" },
 		{ "ja3", "string", "MD5" }, { "ja3_full", "string", "what it is made of" },
 		{ "ja4", "string" }, { "ja4_r", "string", "not hashed" },
-		{ "ts", "number", "seconds: of the connection's last packet when it was read" },
+		{ "ts", "number", "seconds: of the packet that completes it" },
 	} }
 
 tls.server_hello = parser:event { name = "tls_server_hello", meaning = "the server's choice",
