@@ -255,6 +255,34 @@ over
 ]], by_side(out))
 	end)
 
+	it("messages with code that LuaJIT compiles", function()
+		local conversations = {}
+		for i = 1, 60 do
+			local turns = {}
+			for k = 1, 8 do
+				turns[2 * k - 1] = { "C", ("GET /%d/%d HTTP/1.1\r\nHost: h\r\nAccept: */*\r\n\r\n"):format(i, k) }
+				turns[2 * k] = { "S", "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" .. ("b"):rep(2000) }
+			end
+			conversations[i] = talk.text(turns, { name = "c" .. i, client = "10.0.0.1:" .. 1000 + i })
+		end
+		local code, out = kit.run { kit.script [[
+local mos = require "mos"
+local http = require "mos.events.http"
+local aborted, compiled, n = {}, 0, 0
+jit.attach(function(what, _, fn, pc, code, arg)
+	local why = what == "abort" and require("jit.vmdef").traceerr[code]:format(tostring(arg)) or ""
+	if why:find "^NYI" then aborted[#aborted + 1] = require("jit.util").funcinfo(fn, pc).loc .. ": " .. why end
+	compiled = compiled + (what == "stop" and 1 or 0)
+end, "trace")
+local mon = mos.monitor {}
+mon:on(http.request, function(conn, side, pkt, ev, request) n = n + #request.uri end)
+mon:on(http.response, function(conn, side, pkt, ev, response) n = n + response.status end)
+mon:on(http.done, function(conn, side, pkt, ev, message) n = n + message.body_len end)
+mos.at_exit(function() print(n > 0, compiled > 0, table.concat(aborted, "; ")) end)
+]], "-r", kit.pcap(table.concat(conversations)) }
+		assert.equal("0 true\ttrue\t\n", code .. " " .. out)
+	end)
+
 	it("no bodies where nobody listens to them, and is extended by a script's own events", function()
 		local code, out, err = kit.run { kit.script [[
 local mos = require "mos"

@@ -105,7 +105,9 @@ end
 local function begin_request_body(r, m)
 	local flow = r.flow
 	flow.requests[m.depth] = m
-	flow.requests[m.depth - limits.pending] = nil
+	if m.depth > limits.pending then
+		flow.requests[m.depth - limits.pending] = nil
+	end
 	r:raise(http.request, m)
 	return begin_body(r, m, false)
 end

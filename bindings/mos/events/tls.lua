@@ -101,10 +101,13 @@ local function joined(list, fmt, separator)
 	return table.concat(out, separator)
 end
 
+local digits = {}
+for i = 0, 255 do
+	digits[string.char(i)] = ("%02x"):format(i)
+end
+
 local function hex(s)
-	return (s:gsub(".", function(c)
-		return ("%02x"):format(c:byte())
-	end))
+	return (s:gsub(".", digits))
 end
 
 -- Extensions by number, and their numbers in order. nil: malformed.
@@ -169,8 +172,8 @@ local function ja4_alpn(alpn)
 	if first:find "%w" and last:find "%w" then
 		return first .. last
 	end
-	local digits = hex(name)
-	return digits:sub(1, 1) .. digits:sub(-1)
+	local text = hex(name)
+	return text:sub(1, 1) .. text:sub(-1)
 end
 
 local ja4_version = {
