@@ -4,7 +4,7 @@ local json = require "mos.json"
 local rexmit = require "mos.events.rexmit"
 
 local options = require "mos.options" {
-	name = "accounting",
+	name = "accounting", one_worker = true,
 	usage = [[
 usage: mos-run scripts/accounting.lua -r CAPTURE [-- OPTION...]
 

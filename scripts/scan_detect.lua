@@ -5,7 +5,7 @@ local scan = require "mos.events.scan"
 local synflood = require "mos.events.synflood"
 
 local options = require "mos.options" {
-	name = "scan_detect",
+	name = "scan_detect", one_worker = true,
 	usage = [[
 usage: mos-run scripts/scan_detect.lua -r CAPTURE [-- OPTION...]
 

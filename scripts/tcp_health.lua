@@ -5,7 +5,7 @@ local rtt = require "mos.events.rtt"
 local stall = require "mos.events.stall"
 
 local options = require "mos.options" {
-	name = "tcp_health",
+	name = "tcp_health", one_worker = true,
 	usage = [[
 usage: mos-run scripts/tcp_health.lua -r CAPTURE [-- OPTION...]
 

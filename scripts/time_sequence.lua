@@ -3,7 +3,7 @@
 local mos = require "mos"
 
 local options = require "mos.options" {
-	name = "time_sequence",
+	name = "time_sequence", one_worker = true,
 	usage = [[
 usage: mos-run scripts/time_sequence.lua -r CAPTURE [-- OPTION...]
 

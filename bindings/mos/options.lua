@@ -1,5 +1,6 @@
 -- require "mos.options": what followed "--" on the command line, for monitors that take options.
 local check = require "mos.check"
+local ctx = require("mos.ffi").ctx
 local host = require "mos.host"
 
 local function fail(name, ...)
@@ -34,7 +35,8 @@ end
 
 -- spec: name (the script's), usage (printed by --help, which ends the run), options: { option = kind }, where kind is
 -- "string", "number", "flag" (no value), or words to choose from: "json|table". Returns { option = value }, true for
--- flags; "defaults" holds what is not given.
+-- flags; "defaults" holds what is not given. one_worker: the script puts all connections together, which several
+-- workers cannot.
 return function(spec)
 	local options = {}
 	for option, value in pairs(spec.defaults or {}) do
@@ -57,6 +59,9 @@ return function(spec)
 			options[option] = value_of(spec.name, option, kind, args[i + 1])
 			i = i + 2
 		end
+	end
+	if spec.one_worker and ctx.workers > 1 then
+		fail(spec.name, "it puts all connections together, which several workers cannot: leave out -j")
 	end
 	for option, kind in pairs(spec.options) do
 		check.argument(2, "mos.options", option, kind, "string")

@@ -41,6 +41,13 @@ print(o.kind, o.n, o.word, o["long-flag"])
 		assert.equal("usage: s\n", (eval(script, "--help")))
 	end)
 
+	it("may ask for a single worker", function()
+		local path = kit.script [[require "mos.options" { name = "s", usage = "", options = {}, one_worker = true }]]
+		local status, _, err = kit.run { path, "-j", "2", "-r", kit.source .. "/tests/pcaps/http.pcap" }
+		assert.equal(1, status)
+		assert.matches("s: it puts all connections together, which several workers cannot: leave out %-j\n", err)
+	end)
+
 	local mistakes = {
 		{ { "--kind", "xml" }, "--kind: unknown value 'xml'; it is json or table" },
 		{ { "--n", "many" }, "--n: 'many' is not a number" },
