@@ -1,6 +1,5 @@
 -- What tshark and mos-run's libraries of events say of a capture, as multisets of lines, and how they differ.
 -- By hand, from the top folder: `luajit tests/kit/tshark.lua CAPTURE...` prints counts and differences.
-package.path = "tests/kit/?.lua;" .. package.path
 local kit = require "kit"
 
 local tshark = {}
@@ -9,60 +8,40 @@ function tshark.is_there()
 	return kit.command { "sh", "-c", "command -v tshark" } == 0
 end
 
--- What is compared: what tshark is asked for, how its columns become lines, and the script that prints the same.
-local ports = { "tcp.srcport", "tcp.dstport" }
+-- Ports of the innermost headers, and the types of the handshake messages of a packet.
+local common = { "tcp.srcport", "tcp.dstport", "tls.handshake.type" }
 
+-- What is compared. columns: what tshark is asked for; a packet is meant where the column `when` is there, or where a
+-- handshake message of that type is. script: how ours prints the same. least: how many have to be the same.
 tshark.kinds = {
 	-- A target with a blank in it is none (RFC 9112 3.2); tshark ends it there, so that is what is compared.
 	{
-		name = "HTTP requests", filter = "http.request.version && tcp",
-		fields = { "http.request.method", "http.request.uri", "http.host" },
+		name = "HTTP requests", least = 1700,
+		when = "http.request.method", columns = { "http.request.method", "http.request.uri", "http.host" },
 		script = [[
 mon:on(http.request, function(conn, side, pkt, ev, m)
-	local from, to = ends(conn, side)
-	print(from, to, m.method, m.uri:match "^%S*", m.host or "")
+	say(1, conn, side, m.method, m.uri:match "^%S*", m.host or "")
 end)
 ]],
 	},
 	{
-		name = "HTTP responses", filter = "http.response.code && tcp",
-		fields = { "http.response.code" },
-		script = [[
-mon:on(http.response, function(conn, side, pkt, ev, m)
-	local from, to = ends(conn, side)
-	print(from, to, m.status)
-end)
-]],
+		name = "HTTP responses", least = 880, when = "http.response.code", columns = { "http.response.code" },
+		script = "mon:on(http.response, function(conn, side, pkt, ev, m) say(2, conn, side, m.status) end)\n",
 	},
 	{
-		name = "TLS client hellos", filter = "tls.handshake.type == 1 && tcp",
-		fields = { "tls.handshake.extensions_server_name", "tls.handshake.ja3" },
-		script = [[
-mon:on(tls.client_hello, function(conn, side, pkt, ev, m)
-	local from, to = ends(conn, side)
-	print(from, to, m.sni or "", m.ja3)
-end)
-]],
+		name = "TLS client hellos", least = 640, when = "1",
+		columns = { "tls.handshake.extensions_server_name", "tls.handshake.ja3" },
+		script = "mon:on(tls.client_hello, function(conn, side, pkt, ev, m) say(3, conn, side, m.sni or '', m.ja3 or '') end)\n",
 	},
 	{
-		name = "TLS server hellos", filter = "tls.handshake.type == 2 && tcp",
-		fields = { "tls.handshake.ja3s" },
-		script = [[
-mon:on(tls.server_hello, function(conn, side, pkt, ev, m)
-	local from, to = ends(conn, side)
-	print(from, to, m.ja3s)
-end)
-]],
+		name = "TLS server hellos", least = 630, when = "2", columns = { "tls.handshake.ja3s" },
+		script = "mon:on(tls.server_hello, function(conn, side, pkt, ev, m) say(4, conn, side, m.ja3s) end)\n",
 	},
 	{
-		name = "TLS certificates", filter = "tls.handshake.certificate && tcp",
-		fields = { "tls.handshake.certificate" }, each = true,
+		name = "TLS certificates", least = 800, when = "11", columns = { "tls.handshake.certificate" },
 		script = [[
 mon:on(tls.certificate, function(conn, side, pkt, ev, m)
-	local from, to = ends(conn, side)
-	for _, c in ipairs(m.chain) do
-		print(from, to, #c.der)
-	end
+	for _, c in ipairs(m.chain) do say(5, conn, side, #c.der) end
 end)
 ]],
 		map = function(hex)
@@ -76,19 +55,22 @@ local mos = require "mos"
 local http = require "mos.events.http"
 local tls = require "mos.events.tls"
 local mon = mos.monitor { clibuf = "4M", svrbuf = "4M" }
-local function ends(conn, side)
-	return conn[mos.other[side] ].port, conn[side].port
+local function say(kind, conn, side, ...)
+	print(kind, conn[mos.other[side] ].port, conn[side].port, ...)
 end
 ]]
 
 local function add(set, line)
 	set[line] = (set[line] or 0) + 1
-	set.n = (set.n or 0) + 1
+	set.n = set.n + 1
 end
 
--- Encapsulations give a field several times; the innermost is last. Messages of one packet are joined, too.
-local function last(text)
-	return text:match "[^\31]*$"
+local function empty_sets()
+	local sets = {}
+	for i in ipairs(tshark.kinds) do
+		sets[i] = { n = 0 }
+	end
+	return sets
 end
 
 local function split(text, separator)
@@ -99,47 +81,98 @@ local function split(text, separator)
 	return list
 end
 
-function tshark.ask(kind, capture)
-	local args = { "tshark", "-r", capture, "-o", "tcp.reassemble_out_of_order:TRUE", "-o", "tcp.check_checksum:FALSE",
-		"-o", "http.tls.port:443", "-Y", kind.filter, "-T", "fields", "-E", "aggregator=\31", "-E", "separator=/t" }
-	for _, list in ipairs { ports, kind.fields } do
-		for _, field in ipairs(list) do
-			args[#args + 1] = "-e"
-			args[#args + 1] = field
-		end
-	end
-	local _, out = kit.command(args)
-	local set = { n = 0 }
-	for line in out:gmatch "[^\n]+" do
-		local columns = split(line, "\t")
-		local from, to = last(columns[1]), last(columns[2])
-		local values = {}
-		local most = 1
-		for i = 3, #columns do
-			values[i - 2] = split(columns[i], "\31")
-			most = math.max(most, #values[i - 2])
-		end
-		for k = 1, most do
-			local row = { from, to }
-			for i, list in ipairs(values) do
-				local value = list[k] or ""
-				row[i + 2] = kind.map and kind.map(value) or value
-			end
-			add(set, table.concat(row, "\t"))
-		end
-	end
-	return set
+-- Several values of a field in one packet.
+local BETWEEN = "\31"
+
+local function values(text)
+	return text == "" and {} or split(text, BETWEEN)
 end
 
-function tshark.ours(kind, capture)
-	local path = kit.script(prelude .. kind.script)
-	local _, out, err = kit.run { "-q", "--midstream", path, "-r", capture }
-	assert(not err:find "traceback", err)
-	local set = { n = 0 }
-	for line in out:gmatch "[^\n]+" do
-		add(set, line)
+local function count_of(list, value)
+	local n = 0
+	for _, v in ipairs(list) do
+		n = n + (v == value and 1 or 0)
 	end
-	return set
+	return n
+end
+
+-- The lines of one kind in one packet: row is its columns by name.
+local function add_packet(kind, row, from, to, types, set)
+	local n = kind.when:find "^%d" and count_of(types, kind.when) or #values(row[kind.when])
+	if n == 0 then
+		return
+	end
+	local lists = {}
+	for i, name in ipairs(kind.columns) do
+		lists[i] = values(row[name])
+		n = kind.map and #lists[i] or n
+	end
+	for k = 1, n do
+		local line = { from, to }
+		for i, list in ipairs(lists) do
+			line[i + 2] = kind.map and kind.map(list[k] or "") or list[k] or ""
+		end
+		add(set, table.concat(line, "\t"))
+	end
+end
+
+local function all_columns()
+	local columns, seen = {}, {}
+	local function take(list)
+		for _, name in ipairs(list) do
+			if not seen[name] then
+				seen[name] = true
+				columns[#columns + 1] = name
+			end
+		end
+	end
+	take(common)
+	for _, kind in ipairs(tshark.kinds) do
+		take(kind.columns)
+	end
+	return columns
+end
+
+-- What tshark says of a capture: a multiset per kind.
+function tshark.ask(capture)
+	local columns = all_columns()
+	local args = { "tshark", "-r", capture, "-o", "tcp.reassemble_out_of_order:TRUE", "-o", "tcp.check_checksum:FALSE",
+		"-Y", "tcp && (http || tls)", "-T", "fields", "-E", "aggregator=" .. BETWEEN, "-E", "separator=/t" }
+	for _, name in ipairs(columns) do
+		args[#args + 1] = "-e"
+		args[#args + 1] = name
+	end
+	local _, out = kit.command(args)
+	local sets = empty_sets()
+	for text in out:gmatch "[^\n]+" do
+		local row = {}
+		for i, value in ipairs(split(text, "\t")) do
+			row[columns[i]] = value
+		end
+		-- Encapsulations give a port each.
+		local from, to = row["tcp.srcport"]:match("[^" .. BETWEEN .. "]*$"), row["tcp.dstport"]:match("[^" .. BETWEEN .. "]*$")
+		local types = values(row["tls.handshake.type"])
+		for i, kind in ipairs(tshark.kinds) do
+			add_packet(kind, row, from, to, types, sets[i])
+		end
+	end
+	return sets
+end
+
+-- What mos-run says.
+function tshark.ours(capture)
+	local script = { prelude }
+	for _, kind in ipairs(tshark.kinds) do
+		script[#script + 1] = kind.script
+	end
+	local _, out, err = kit.run { "-q", "--midstream", kit.script(table.concat(script)), "-r", capture }
+	assert(not err:find "traceback", err)
+	local sets = empty_sets()
+	for line in out:gmatch "[^\n]+" do
+		local kind, rest = line:match "^(%d)\t(.*)$"
+		add(sets[tonumber(kind)], rest)
+	end
+	return sets
 end
 
 -- How many lines are in both, and those that are only in one: "-" tshark's, "+" ours.
@@ -165,26 +198,34 @@ function tshark.compare(theirs, ours)
 	return same, rest
 end
 
-if arg and arg[0] and arg[0]:match "tshark%.lua$" then
+local function print_differences(capture, kind, theirs, ours, same, rest)
+	print(("%s: %s: tshark %d, ours %d, the same %d"):format(capture:match "[^/]*$", kind.name, theirs.n, ours.n, same))
+	for i = 1, math.min(#rest, 12) do
+		print("  " .. rest[i]:sub(1, 150))
+	end
+	io.stdout:flush()
+end
+
+local function main(captures)
 	local total = {}
-	for _, capture in ipairs(arg) do
-		for _, kind in ipairs(tshark.kinds) do
-			local theirs, ours = tshark.ask(kind, capture), tshark.ours(kind, capture)
-			local same, rest = tshark.compare(theirs, ours)
-			local t = total[kind.name] or { 0, 0, 0 }
-			total[kind.name] = { t[1] + theirs.n, t[2] + ours.n, t[3] + same }
+	for _, capture in ipairs(captures) do
+		local theirs, ours = tshark.ask(capture), tshark.ours(capture)
+		for i, kind in ipairs(tshark.kinds) do
+			local same, rest = tshark.compare(theirs[i], ours[i])
+			local t = total[i] or { 0, 0, 0 }
+			total[i] = { t[1] + theirs[i].n, t[2] + ours[i].n, t[3] + same }
 			if #rest > 0 then
-				print(("%s: %s: tshark %d, ours %d, the same %d"):format(capture:match "[^/]*$", kind.name, theirs.n, ours.n, same))
-				for i = 1, math.min(#rest, 12) do
-					print("  " .. rest[i]:sub(1, 150))
-				end
+				print_differences(capture, kind, theirs[i], ours[i], same, rest)
 			end
 		end
 	end
-	for _, kind in ipairs(tshark.kinds) do
-		local t = total[kind.name]
-		print(("%-20s tshark %5d  ours %5d  the same %5d"):format(kind.name, t[1], t[2], t[3]))
+	for i, kind in ipairs(tshark.kinds) do
+		print(("%-20s tshark %5d  ours %5d  the same %5d"):format(kind.name, unpack(total[i])))
 	end
+end
+
+if arg and arg[0] and arg[0]:match "tshark%.lua$" then
+	main(arg)
 end
 
 return tshark
