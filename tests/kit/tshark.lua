@@ -31,7 +31,9 @@ end)
 	{
 		name = "TLS client hellos", least = 640, when = "1",
 		columns = { "tls.handshake.extensions_server_name", "tls.handshake.ja3" },
-		script = "mon:on(tls.client_hello, function(conn, side, pkt, ev, m) say(3, conn, side, m.sni or '', m.ja3 or '') end)\n",
+		script = [[
+mon:on(tls.client_hello, function(conn, side, pkt, ev, m) say(3, conn, side, m.sni or "", m.ja3 or "") end)
+]],
 	},
 	{
 		name = "TLS server hellos", least = 630, when = "2", columns = { "tls.handshake.ja3s" },
@@ -150,7 +152,8 @@ function tshark.ask(capture)
 			row[columns[i]] = value
 		end
 		-- Encapsulations give a port each.
-		local from, to = row["tcp.srcport"]:match("[^" .. BETWEEN .. "]*$"), row["tcp.dstport"]:match("[^" .. BETWEEN .. "]*$")
+		local last = "[^" .. BETWEEN .. "]*$"
+		local from, to = row["tcp.srcport"]:match(last), row["tcp.dstport"]:match(last)
 		local types = values(row["tls.handshake.type"])
 		for i, kind in ipairs(tshark.kinds) do
 			add_packet(kind, row, from, to, types, sets[i])
