@@ -16,7 +16,7 @@ local common = { "tcp.srcport", "tcp.dstport", "tls.handshake.type" }
 tshark.kinds = {
 	-- A target with a blank in it is none (RFC 9112 3.2); tshark ends it there, so that is what is compared.
 	{
-		name = "HTTP requests", least = 1700,
+		name = "HTTP requests", least = 1571,
 		when = "http.request.method", columns = { "http.request.method", "http.request.uri", "http.host" },
 		script = [[
 mon:on(http.request, function(conn, side, pkt, ev, m)
@@ -25,22 +25,22 @@ end)
 ]],
 	},
 	{
-		name = "HTTP responses", least = 880, when = "http.response.code", columns = { "http.response.code" },
+		name = "HTTP responses", least = 746, when = "http.response.code", columns = { "http.response.code" },
 		script = "mon:on(http.response, function(conn, side, pkt, ev, m) say(2, conn, side, m.status) end)\n",
 	},
 	{
-		name = "TLS client hellos", least = 640, when = "1",
+		name = "TLS client hellos", least = 406, when = "1",
 		columns = { "tls.handshake.extensions_server_name", "tls.handshake.ja3" },
 		script = [[
 mon:on(tls.client_hello, function(conn, side, pkt, ev, m) say(3, conn, side, m.sni or "", m.ja3 or "") end)
 ]],
 	},
 	{
-		name = "TLS server hellos", least = 630, when = "2", columns = { "tls.handshake.ja3s" },
+		name = "TLS server hellos", least = 368, when = "2", columns = { "tls.handshake.ja3s" },
 		script = "mon:on(tls.server_hello, function(conn, side, pkt, ev, m) say(4, conn, side, m.ja3s) end)\n",
 	},
 	{
-		name = "TLS certificates", least = 800, when = "11", columns = { "tls.handshake.certificate" },
+		name = "TLS certificates", least = 460, when = "11", columns = { "tls.handshake.certificate" },
 		script = [[
 mon:on(tls.certificate, function(conn, side, pkt, ev, m)
 	for _, c in ipairs(m.chain) do say(5, conn, side, #c.der) end
