@@ -529,6 +529,67 @@ static void what_a_filter_raises_runs_after_its_event_whatever_it_answers(void *
 	assert_string_equal(raise(c, BIT_PKT_IN_SND, 0), "1:a? 1:a! 1:r");
 }
 
+static int heard_side, heard_place, asked;
+static bool is_wanted[2];
+
+static void hears(void)
+{
+	heard_side = d.ctx->side;
+	heard_place = (int)d.ctx->ref;
+}
+
+static void raises_for_the_other_side(void)
+{
+	is_wanted[0] = dispatch_wanted(&d, to_raise[0]);
+	is_wanted[1] = dispatch_wanted(&d, to_raise[1]);
+	assert_int_equal(dispatch_raise(&d, to_raise[0], !d.ctx->side), 0);
+	assert_int_equal(dispatch_raise(&d, to_raise[0], !d.ctx->side), 0);
+}
+
+static void what_is_raised_says_whose_it_is_and_its_place_in_the_queue(void **state)
+{
+	event_t r = alloc(MOS_ON_PKT_IN, "r"), unheard = alloc(MOS_ON_PKT_IN, "u");
+
+	(void)state;
+	listen_at(passive(0), r, MOS_HK_SND);
+	listen_at(0, MOS_ON_PKT_IN, MOS_HK_SND);
+	struct mos_conn *c = open_conn(1, 1);
+
+	to_raise[0] = r;
+	to_raise[1] = unheard;
+	also(MOS_ON_PKT_IN, raises_for_the_other_side);
+	also(r, hears);
+	assert_string_equal(raise(c, BIT_PKT_IN_SND, MOS_SIDE_CLI), "1:pkt_in 1:r 1:r");
+	assert_int_equal(heard_side, MOS_SIDE_SVR);
+	assert_int_equal(heard_place, 1);
+	assert_true(is_wanted[0]);
+	assert_false(is_wanted[1]);
+}
+
+static void wants_to_be_asked_again(void)
+{
+	if (++asked < 3) {
+		assert_int_equal(dispatch_raise(&d, to_raise[0], d.ctx->side), 0);
+		d.ask_again = true;
+	}
+}
+
+static void a_filter_with_more_to_raise_is_asked_again_after_what_it_has_raised(void **state)
+{
+	event_t a = define(MOS_ON_PKT_IN, "a"), r = alloc(a, "r");
+
+	(void)state;
+	listen_at(passive(0), r, MOS_HK_SND);
+	listen_at(0, a, MOS_HK_SND);
+	struct mos_conn *c = open_conn(1, 1);
+
+	to_raise[0] = r;
+	asked = 0;
+	answer(a, false);
+	also(a, wants_to_be_asked_again);
+	assert_string_equal(raise(c, BIT_PKT_IN_SND, 0), "1:a? 1:r 1:a? 1:r 1:a?");
+}
+
 static void tries_to_raise(void)
 {
 	raise_result = dispatch_raise(&d, to_raise[0], d.ctx->side);
@@ -909,6 +970,8 @@ int main(void)
 		TEST(the_mask_says_what_the_sockets_that_are_left_listen_to),
 		TEST(what_a_handler_raises_runs_when_it_has_returned_on_all_sockets),
 		TEST(what_a_filter_raises_runs_after_its_event_whatever_it_answers),
+		TEST(what_is_raised_says_whose_it_is_and_its_place_in_the_queue),
+		TEST(a_filter_with_more_to_raise_is_asked_again_after_what_it_has_raised),
 		TEST(an_event_that_tries_to_raise_ends_with_the_queue),
 		TEST(only_events_made_to_be_raised_can_be_and_only_where_their_base_stands),
 		TEST(a_timer_has_nothing_to_raise_for),

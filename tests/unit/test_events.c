@@ -105,6 +105,23 @@ static void two_definitions_with_the_same_filter_are_two_events(void **state)
 	assert_int_not_equal(define(MOS_ON_PKT_IN), define(MOS_ON_PKT_IN));
 }
 
+static void what_handlers_receive_is_described_once(void **state)
+{
+	char text[] = "uri (string)";
+
+	(void)state;
+	event_t id = define(MOS_ON_PKT_IN);
+
+	assert_string_equal(event_find(id)->fields, "");
+	assert_int_equal(event_describe(id, text), 0);
+	text[0] = 'x';
+	assert_int_equal(event_describe(id, "something else"), 0);
+	assert_string_equal(event_find(id)->fields, "uri (string)");
+	assert_int_equal(event_describe(MOS_ON_PKT_IN, "a"), -EINVAL);
+	assert_int_equal(event_describe(EVENT_USER | 77, "a"), -EINVAL);
+	assert_string_equal(event_find(MOS_ON_PKT_IN)->fields, "");
+}
+
 static void a_wrong_definition_is_refused(void **state)
 {
 	char text;
@@ -279,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup(what_was_never_defined_is_not_found, forget),
 		cmocka_unit_test_setup(definitions_nest_to_any_depth, forget),
 		cmocka_unit_test_setup(two_definitions_with_the_same_filter_are_two_events, forget),
+		cmocka_unit_test_setup(what_handlers_receive_is_described_once, forget),
 		cmocka_unit_test_setup(a_wrong_definition_is_refused, forget),
 		cmocka_unit_test_setup(a_name_that_is_defined_again_is_the_same_event_with_the_new_filter, forget),
 		cmocka_unit_test_setup(a_name_belongs_to_one_parent_and_kind, forget),
