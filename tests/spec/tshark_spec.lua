@@ -18,7 +18,7 @@ local function captures()
 	local _, out = kit.command { "ls", folder }
 	for name in out:gmatch "[^\n]+" do
 		-- The mix is made of the others.
-		if name:find "%.pcapng?$" and not name:find "^mix__" or name:find "%.snoop$" then
+		if (name:find "%.pcapn?g?$" or name:find "%.snoop$") and not name:find "^mix__" then
 			list[#list + 1] = name
 		end
 	end
