@@ -255,6 +255,13 @@ over
 ]], by_side(out))
 	end)
 
+	it("nothing any more where it has searched for long", function()
+		local text = "0 C P. 5:605(600) ack 1 " .. ('"noise\\n"*100') .. "\n"
+			.. '+.01 C P. 605:624(19) ack 1 "GET /b HTTP/1.1\\r\\n\\r\\n"\n'
+		assert.matches("request\tsvr\t1\tGET\t/b", run(kit.pcap(text)), 1, true)
+		assert.equal("over\n", run(kit.pcap(text), "http.limits.search = 500\n"))
+	end)
+
 	it("messages with code that LuaJIT compiles", function()
 		local conversations = {}
 		for i = 1, 60 do

@@ -228,3 +228,27 @@ mon:on(entropy.high, function(conn, side, pkt, ev, s) print(ev, s.from) end)
 		assert.equal("", run(script, talk.text { { "C", "hello" } }))
 	end)
 end)
+
+it("the filters that every packet meets are compiled", function()
+	local lines = { "1 C S 0:0(0) <TS val 1 ecr 0>\n+.01 S S. 0:0(0) ack 1 <TS val 1 ecr 1>\n" }
+	for i = 0, 1500 do
+		lines[#lines + 1] = ("+.01 C P. %d:%d(10) ack 1 <nop,nop,TS val %d ecr %d>\n"):format(1 + 10 * i, 11 + 10 * i,
+			i + 2, i + 1)
+		lines[#lines + 1] = ("+.01 S . 1:1(0) ack %d win %d <nop,nop,TS val %d ecr %d>\n"):format(11 + 10 * i,
+			i % 100 == 7 and 0 or 100, i + 2, i + 2)
+	end
+	assert.equal("true\ttrue\t\n", run([[
+local aborted, compiled, n = {}, 0, 0
+jit.attach(function(what, _, fn, pc, code, arg)
+	local why = what == "abort" and require("jit.vmdef").traceerr[code]:format(tostring(arg)) or ""
+	if why:find "^NYI" then aborted[#aborted + 1] = require("jit.util").funcinfo(fn, pc).loc .. ": " .. why end
+	compiled = compiled + (what == "stop" and 1 or 0)
+end, "trace")
+local rtt, stall = require "mos.events.rtt", require "mos.events.stall"
+mon:on(rtt.sample, function(conn, side, pkt, ev, sample) n = n + sample.seconds end)
+mon:on(stall.silence, function(conn, side, pkt, ev, silence) n = n + silence.seconds end)
+mon:on(stall.window_opens, function(conn, side, pkt, ev, window) n = n + window.seconds end)
+mon:on(require("mos.events.rexmit").rate, function(conn, side, pkt, ev, rate) n = n + rate.share end)
+mos.at_exit(function() print(n > 0, compiled > 0, table.concat(aborted, "; ")) end)
+]], table.concat(lines)))
+end)

@@ -3,8 +3,10 @@ local mos = require "mos"
 
 local http = {}
 
--- Longest line, and header fields per message: what is beyond is malformed. Bytes of body per http_body.
-http.limits = { line = 8192, fields = 128, pending = 256, body = 16384 }
+-- Longest line, and header fields per message: what is beyond is malformed. Requests that wait for their response.
+-- Bytes of body per http_body. Bytes that are searched for a message behind a gap, or in a connection picked up
+-- midstream.
+http.limits = { line = 8192, fields = 128, pending = 256, body = 16384, search = 2 ^ 20 }
 local limits = http.limits
 
 local parser
@@ -331,12 +333,19 @@ end
 
 -- Behind lost bytes, or where the beginning was never seen: the next line that can only be a message's first.
 function resync(r)
+	local from = r:offset()
 	local line = r:line(limits.line)
 	if line == nil then
 		return false
 	elseif line == false then
 		r:skip(limits.line)
-		return true
+	end
+	r.searched = (r.searched or 0) + r:offset() - from
+	if r.searched > limits.search then
+		r:stop()
+	end
+	if line == false then
+		return r.step ~= nil
 	end
 	local m = parse_status_line(line)
 	r.kind = m and "response" or "request"
@@ -345,8 +354,9 @@ function resync(r)
 		m = m and known_methods[m.method] and m
 	end
 	if not m then
-		return true
+		return r.step ~= nil
 	end
+	r.searched = 0
 	begin_message(r, m)
 	if m.method then
 		r.count = m.depth
