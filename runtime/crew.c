@@ -344,7 +344,7 @@ static int read_all(struct reader *r)
 		if (in->now_ns > r->now_ns)
 			r->now_ns = in->now_ns;
 		rings_tend(r, n);
-		if (!n && in->ops->wait)
+		if (!n && in->ops->wait && !e->lanes[0].w->set.busy_poll)
 			in->ops->wait(in, TICK_MS);
 		if (r->failed) {
 			snprintf(in->error, sizeof(in->error), "%s", strerror(ENOMEM));

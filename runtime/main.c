@@ -12,6 +12,7 @@
 #include "control/event_table.h"
 #include "control/explain.h"
 #include "crew.h"
+#include "io/dpdk.h"
 #include "lua_vm.h"
 #include "new_monitor.h"
 #include "options.h"
@@ -131,15 +132,25 @@ static uint64_t longest_idle_ns(const struct settings *s)
 	return most + 1000000000;
 }
 
-static struct io *open_input(struct crew *e, const struct options *o, char *err, size_t errlen)
+static struct io *open_captures(struct crew *e, const struct options *o, char *err, size_t errlen)
 {
-	if (o->npairs)
-		return io_live_open(o->pairs, o->npairs, o->filter, e->n + 1, err, errlen);
 	struct io *in = io_pcap_open(o->inputs, o->ninputs, o->filter, err, errlen);
 
 	if (in && o->repeat)
 		in = io_preload(in, o->repeat, longest_idle_ns(&o->set), &e->stop, err, errlen);
 	return in;
+}
+
+/* One source for all workers, or one for each. How many; 0 with the reason in err. */
+static unsigned open_input(struct crew *e, const struct options *o, struct io **in, char *err, size_t errlen)
+{
+	const struct io_dpdk dpdk = { o->pairs, o->npairs, o->eal, o->mac, o->filter, e->n };
+
+	if (o->dpdk)
+		return io_dpdk_open(&dpdk, in, err, errlen);
+	*in = o->npairs ? io_live_open(o->pairs, o->npairs, o->filter, e->n + 1, err, errlen)
+			: open_captures(e, o, err, errlen);
+	return *in != NULL;
 }
 
 static int open_files(struct crew *e, const struct options *o)
@@ -152,13 +163,14 @@ static int open_files(struct crew *e, const struct options *o)
 			return EXIT_USAGE;
 		}
 	}
-	struct io *in = open_input(e, o, err, sizeof(err));
+	struct io *in[WORKERS_MAX];
+	unsigned n = open_input(e, o, in, err, sizeof(err));
 
-	if (!in) {
+	if (!n) {
 		log_error("%s", err);
 		return EXIT_INPUT;
 	}
-	if (crew_source(e, &in, 1) < 0) {
+	if (crew_source(e, in, n) < 0) {
 		log_error("%s", strerror(ENOMEM));
 		return EXIT_INPUT;
 	}

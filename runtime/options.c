@@ -32,6 +32,9 @@ enum {
 	OPT_REPEAT,
 	OPT_FAIL_OPEN,
 	OPT_FAIL_CLOSED,
+	OPT_BUSY_POLL,
+	OPT_EAL,
+	OPT_MAC,
 	OPT_USER,
 	OPT_VERSION,
 	/* What getopt_long answers for a word that is no option; see getopt(3) on "-". */
@@ -42,6 +45,10 @@ enum {
 #define OPTION_LIST(X)                                                   \
 	X("read", 'r', required_argument, "FILE")                        \
 	X("interface", 'i', required_argument, "A[:B]")                  \
+	X("port", 'p', required_argument, "A[:B]")                       \
+	X("eal", OPT_EAL, required_argument, "ARGUMENTS")                \
+	X("mac", OPT_MAC, required_argument, "PORT=MAC")                 \
+	X("busy-poll", OPT_BUSY_POLL, no_argument, "")                   \
 	X("fail-open", OPT_FAIL_OPEN, no_argument, "")                   \
 	X("fail-closed", OPT_FAIL_CLOSED, no_argument, "")               \
 	X("user", OPT_USER, required_argument, "NAME")                   \
@@ -72,7 +79,7 @@ enum {
 	X("help", 'h', no_argument, "")
 
 /* '-': words that are no options come in order; ':': a missing value is told from an unknown option. */
-static const char short_options[] = "-:r:i:f:w:j:qvh";
+static const char short_options[] = "-:r:i:p:f:w:j:qvh";
 
 static const struct option long_options[] = {
 #define X(name, answer, takes, value) { name, takes, NULL, answer },
@@ -411,9 +418,10 @@ static int add_pair(struct options *o, const char *word, size_t len, const struc
 
 	*pair = (struct io_pair){ a, b };
 	if (!*a || (b && (!*b || strchr(b, ':'))))
-		return usage(why, "-i takes an interface, or two as A:B, not '%.*s'", (int)len, word);
+		return usage(why, "-%c takes %s, or two as A:B, not '%.*s'", o->dpdk ? 'p' : 'i',
+			     o->dpdk ? "the number of a port" : "an interface", (int)len, word);
 	if (b && !strcmp(a, b))
-		return usage(why, "-i %s:%s: packets cannot pass from an interface to itself", a, b);
+		return usage(why, "%s:%s: packets cannot pass from an interface to itself", a, b);
 	return 0;
 }
 
@@ -428,14 +436,14 @@ static int add_pairs(struct options *o, const char *list, const struct reason *w
 		size_t len = strcspn(list, ",");
 
 		if (o->npairs == PAIRS_MAX)
-			return usage(why, "-i: %d interfaces or pairs at most", PAIRS_MAX);
+			return usage(why, "%d interfaces or pairs at most", PAIRS_MAX);
 		if (add_pair(o, list, len, why))
 			return EXIT_USAGE;
 		const struct io_pair *last = &o->pairs[o->npairs - 1];
 
 		for (unsigned i = 0; i + 1 < o->npairs; i++)
 			if (pair_has(&o->pairs[i], last->a) || pair_has(&o->pairs[i], last->b))
-				return usage(why, "-i: '%s' is named twice",
+				return usage(why, "'%s' is named twice",
 					     pair_has(&o->pairs[i], last->a) ? last->a : last->b);
 		if (!list[len])
 			return 0;
@@ -463,6 +471,9 @@ static void set_flag(struct options *o, int answer)
 		break;
 	case OPT_FAIL_CLOSED:
 		o->set.fail_closed = true;
+		break;
+	case OPT_BUSY_POLL:
+		o->set.busy_poll = true;
 		break;
 	case OPT_STATS:
 		o->stats = true;
@@ -494,7 +505,17 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 	case 'r':
 		return add_input(o, value, why);
 	case 'i':
+	case 'p':
+		if (o->npairs && o->dpdk != (answer == 'p'))
+			return usage(why, "-i and -p: either interfaces or ports of DPDK");
+		o->dpdk = answer == 'p';
 		return add_pairs(o, value, why);
+	case OPT_EAL:
+		o->eal = value;
+		return 0;
+	case OPT_MAC:
+		o->mac = value;
+		return 0;
 	case OPT_USER:
 		o->user = value;
 		return 0;
@@ -550,8 +571,10 @@ static int check_whole(const struct options *o, const struct reason *why)
 		return usage(why, "--explain follows one worker; leave out -j");
 	if (o->repeat && !o->ninputs && !o->help && !o->version)
 		return usage(why, "--preload and --repeat need a capture: -r FILE");
+	if ((o->eal || o->mac) && !o->dpdk)
+		return usage(why, "--eal and --mac go with -p");
 	if (o->ninputs && o->npairs)
-		return usage(why, "-r and -i: packets come from captures or from interfaces");
+		return usage(why, "-r and -i or -p: packets come from captures or from interfaces");
 	for (unsigned i = 0; i < o->ninputs && o->output && strcmp(o->output, "-") != 0; i++) {
 		if (!strcmp(o->inputs[i], o->output))
 			return usage(why, "'%s' cannot be read and written at once", o->output);
@@ -623,10 +646,10 @@ void options_help(FILE *f)
 		   "Run SCRIPT, a Lua file or a shared object (.so), on packets.\n"
 		   "Packets\n"
 		   "  -r, --read FILE           read this capture; repeatable, '-' is standard input\n"
-		   "  -i, --interface A[:B]     watch A, or stand between A and B; repeatable\n"
+		   "  -i, --interface A[:B]     watch A, or stand between A and B (DPDK: -p, --port)\n"
 		   "  -f, --filter FILTER       only packets that this pcap filter matches\n"
 		   "  -w, --write FILE          write packets that were not dropped to this capture\n"
-		   "      --midstream  --verify-checksums  --fail-closed  --user NAME\n"
+		   "      --midstream  --verify-checksums  --fail-closed  --user NAME  --busy-poll\n"
 		   "      --no-decap KIND  --frag-overlap POLICY  --preload  --repeat NUMBER\n");
 	fprintf(f,
 		"Limits\n"

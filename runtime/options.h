@@ -24,8 +24,11 @@ struct options {
 	int nargs;           /* strings at args */
 	const char **inputs; /* capture files, "-" is standard input; owned */
 	unsigned ninputs;
-	struct io_pair *pairs; /* interfaces, in the order given; owned, as are their names */
+	struct io_pair *pairs; /* interfaces or ports, in the order given; owned, as are their names */
 	unsigned npairs;
+	bool dpdk;          /* they are ports of DPDK */
+	const char *eal;    /* arguments for EAL; NULL: none */
+	const char *mac;    /* see struct io_dpdk */
 	const char *user;   /* whose rights are enough once the interfaces are open; NULL: keep ours */
 	const char *filter; /* of the packets read; NULL: none */
 	const char *output; /* capture file to write, "-" is standard output; NULL: none */

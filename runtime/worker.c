@@ -196,7 +196,7 @@ static int run(struct worker *w, void (*tick)(void *arg), void *arg)
 
 		if (n)
 			w->in->ops->free_burst(w->in);
-		else if (w->in->ops->wait)
+		else if (w->in->ops->wait && !w->set.busy_poll)
 			w->in->ops->wait(w->in, idle_ms(w));
 		if (rc < 0) {
 			snprintf(w->in->error, sizeof(w->in->error), "cannot write the output: %s", write_reason(rc));

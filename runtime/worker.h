@@ -34,6 +34,7 @@ struct settings {
 	uint64_t established_ns;
 	uint64_t closing_ns;
 	struct defrag_limits defrag;
+	bool busy_poll;   /* live ports: never sleep */
 	bool fail_closed; /* live ports: what no handler can be asked about is dropped, not passed */
 	bool midstream;   /* pick up connections without a SYN */
 	bool verify_checksums;

@@ -1,0 +1,161 @@
+-- mos-run on ports of DPDK: virtual devices, for lack of cards.
+local kit = require "kit"
+local net = require "net"
+
+local here, reason = net.available()
+if here and not io.open(kit.build .. "/mos-dpdk.so") then
+	here, reason = nil, "built without DPDK"
+end
+if not here then
+	describe("ports of DPDK", function()
+		pending("are not tested: " .. reason)
+	end)
+	return
+end
+
+local lan
+
+before_each(function() lan = net.up() end)
+after_each(function() lan:down() end)
+
+local http = kit.source .. "/tests/pcaps/http.pcap"
+
+-- Run with these devices until the shell command succeeds ($LOG are its files), then stop it.
+local function run(args, devices, ready)
+	local list = { "--no-huge -m 128" }
+	for i, device in ipairs(devices) do
+		list[i + 1] = "--vdev=" .. device
+	end
+	local words = { kit.run_path, "--eal", table.concat(list, " "), "--stats", unpack(args) }
+	local proc = lan:start("r", words, "grep -q 'info: on port' $LOG.err")
+	assert.is_true(lan:wait("r", (ready:gsub("%$LOG", proc.path))), proc:err())
+	assert.equal(0, proc:stop())
+	return proc
+end
+
+local function stat(proc, name)
+	return tonumber(proc:err():match("\n  " .. name .. " +(%d+)") or 0)
+end
+
+local seen = kit.script [[
+local mos = require "mos"
+mos.monitor { raw = true }:on("pkt_in", function(_, _, pkt)
+	print(pkt.len)
+	io.stdout:flush()
+end)
+local mon = mos.monitor {}
+mon:on("pkt_in", "snd", function(_, _, pkt) if pkt.rst then pkt:drop() end end)]]
+
+-- The frames of a capture.
+local function frames(path)
+	local bytes, at, list = kit.read(path), 25, {}
+	while at < #bytes do
+		local len = bytes:byte(at + 8) + 256 * bytes:byte(at + 9)
+		list[#list + 1] = bytes:sub(at + 16, at + 15 + len)
+		at = at + 16 + len
+	end
+	return list
+end
+
+describe("a port", function()
+	it("gives the packets that a capture has", function()
+		local script = kit.script [[
+require "mos".monitor {}:on("pkt_in", "snd", function(conn, side, pkt)
+	print(conn.client.addr, side, pkt.seq, pkt.payload_len)
+	io.stdout:flush()
+end)]]
+		local proc = run({ "-p", 0, script }, { ("net_pcap0,rx_pcap=%s,tx_pcap=%s"):format(http, kit.tmp ".pcap") },
+			"test $(wc -l < $LOG.out) = 39")
+		assert.equal(select(2, kit.run { script, "-r", http }), proc:out())
+		assert.equal(39, stat(proc, "packets"))
+	end)
+
+	it("that is not there is an error, and so are arguments that EAL refuses", function()
+		local function try(port, eal)
+			local _, _, err = lan:sh("r", ("timeout 20 %s %s -p %s --eal %s"):format(kit.run_path, seen, port, kit.quote(eal)))
+			return err
+		end
+		assert.matches("error: port 7: there is none; DPDK has found 1 %(", try(7, "--no-huge --vdev=net_null0"))
+		assert.matches("error: DPDK: cannot start: [^\n]* %(arguments: %-%-nonsense%)\n", try(0, "--nonsense"))
+		assert.matches("error: %-p takes numbers of ports, not 'eth0'", try("eth0", "--no-huge --vdev=net_null0"))
+	end)
+end)
+
+describe("between two ports", function()
+	for _, j in ipairs { 1, 2 } do
+		it("what a handler does not drop leaves at the other as it came: -j " .. j, function()
+			local a, b = kit.tmp ".pcap", kit.tmp ".pcap"
+			local proc = run({ "-p", "0:1", "-j", j, seen }, { ("net_pcap0,rx_pcap=%s,tx_pcap=%s"):format(http, a),
+				("net_pcap1,rx_pcap=%s,tx_pcap=%s"):format(kit.pcap "0 C R 0:0(0)", b) }, "test $(wc -l < $LOG.out) = 40")
+			assert.equal(39, stat(proc, "forwarded")) -- one of them the other way
+			local expected = {}
+			for _, frame in ipairs(frames(http)) do
+				local ip6 = frame:byte(13) == 0x86
+				if math.floor(frame:byte(14 + (ip6 and 40 or 20) + 14) / 4) % 2 == 0 then
+					expected[#expected + 1] = frame
+				end
+			end
+			local got = frames(b)
+			table.sort(expected)
+			table.sort(got)
+			assert.same(expected, got)
+		end)
+	end
+
+	it("jumbo frames pass, in however many pieces they lie", function()
+		local a, b = kit.tmp ".pcap", kit.tmp ".pcap"
+		local jumbo = kit.pcap(("0 C S 0:0(0)\n+1 C . 1:8901(8900) ack 1"))
+		run({ "-p", "0:1", seen }, { ("net_pcap0,rx_pcap=%s,tx_pcap=%s"):format(jumbo, a),
+			("net_pcap1,rx_pcap=%s,tx_pcap=%s"):format(kit.pcap "0 C S 0:0(0)", b) }, "test $(wc -l < $LOG.out) = 3")
+		assert.same(frames(jumbo), frames(b))
+	end)
+
+	it("addresses are set where they are asked for", function()
+		local a, b = kit.tmp ".pcap", kit.tmp ".pcap"
+		run({ "-p", "0:1", "--mac", "1=02:00:00:00:00:77", seen }, { ("net_pcap0,rx_pcap=%s,tx_pcap=%s"):format(http, a),
+			("net_pcap1,rx_pcap=%s,tx_pcap=%s"):format(kit.pcap "0 C S 0:0(0)", b) }, "test $(wc -l < $LOG.out) = 40")
+		for _, frame in ipairs(frames(b)) do
+			assert.equal("\2\0\0\0\0\119", frame:sub(1, 6))
+		end
+	end)
+
+	it("every worker has queues of its own where the port spreads by addresses", function()
+		local proc = run({ "-p", "0:1", "-j", 2, kit.script [[
+local mos = require "mos"
+local n = 0
+mos.monitor { raw = true }:on("pkt_in", function()
+	n = n + 1
+	if n == 100 then print(mos.worker) io.stdout:flush() end
+end)]] }, { "net_null0,copy=0", "net_null1,copy=0" }, "test $(wc -l < $LOG.out) = 2")
+		assert.is_truthy(proc:out():find "1" and proc:out():find "2")
+		assert.equal(0, stat(proc, "queue_lost"))
+	end)
+
+	for _, j in ipairs { 1, 2 } do
+		it("real hosts talk through af_packet, and an idle run sleeps: -j " .. j, function()
+			local dir = kit.tmp ".www"
+			os.execute(("mkdir -p %s && head -c 3000000 /dev/urandom > %s/file"):format(dir, dir))
+			local queues = j > 1 and ",qpairs=2" or ""
+			local proc = lan:start("r", { kit.run_path, "-p", "0:1", "-j", j, "--stats", "--eal", ("--no-huge -m 128 "
+				.. "--vdev=net_af_packet0,iface=left%s --vdev=net_af_packet1,iface=right%s"):format(queues, queues),
+				kit.script [[
+local mos = require "mos"
+mos.monitor {}:on("conn_end", "snd", function(conn, side)
+	if side == "cli" then print(conn.client.addr, conn.server.bytes > 3e6) end
+end)]] }, "grep -q 'info: on port' $LOG.err")
+			lan:serve(dir)
+			for _, address in ipairs { "10.7.0.2", "[fd00:7::2]" } do
+				local code, _, err = lan:sh("c", ("curl -sS --max-time 60 -o %s.got http://%s/file && cmp %s.got %s/file"):format(
+					dir, address, dir, dir))
+				assert.equal(0, code, err)
+			end
+			local _, ticks = lan:sh("r", ([[
+				read_cpu() { awk '{ print $14 + $15 }' /proc/%s/stat; }
+				a=$(read_cpu); ping -q -c 3 -i 1 127.0.0.1 >/dev/null; b=$(read_cpu); echo $((b - a))]]):format(proc.pid))
+			assert.is_true(tonumber(ticks) <= 6 * j, ticks)
+			assert.equal(0, proc:stop())
+			assert.matches("10%.7%.0%.1\ttrue\n", proc:out())
+			assert.matches("fd00:7::1\ttrue\n", proc:out())
+		end)
+	end
+end)
