@@ -44,7 +44,27 @@ static void set_conn(lua_State *L, const struct mos_conn *c)
 	set_text(L, "svr_state", fsm_name(c->end[MOS_SIDE_SVR].state));
 }
 
-/* The bytes that a CONN_NEW_DATA stands for: those in order that the one before had not. What was lost reads as zeroes. */
+/* Push the bytes of [from, to) that are there. */
+static void push_bytes(lua_State *L, const struct stream *st, uint64_t from, uint64_t to)
+{
+	luaL_Buffer b;
+
+	luaL_buffinit(L, &b);
+	while (from < to) {
+		uint64_t gap = 0;
+		size_t len = 0;
+		const uint8_t *bytes = stream_view(st, from, &len, &gap);
+
+		if (!bytes && !gap)
+			break;
+		if (bytes)
+			luaL_addlstring(&b, (const char *)bytes, len);
+		from += bytes ? len : gap;
+	}
+	luaL_pushresult(&b);
+}
+
+/* The bytes that a CONN_NEW_DATA stands for: those in order that the one before had not, without what was lost. */
 static void set_data(struct session *s, const struct mos_ctx *ctx)
 {
 	uint32_t index = (uint32_t)(ctx->conn - ctx->conns);
@@ -55,11 +75,7 @@ static void set_data(struct session *s, const struct mos_ctx *ctx)
 		return;
 	if (told->gen != ctx->conn->gen)
 		*told = (struct told){ .gen = ctx->conn->gen };
-	uint64_t from = told->off[ctx->side] > st->base ? told->off[ctx->side] : st->base;
-
-	if (from > st->cont)
-		return;
-	lua_pushlstring(s->L, (const char *)st->buf + (from - st->base), st->cont - from);
+	push_bytes(s->L, st, told->off[ctx->side], st->cont);
 	lua_setfield(s->L, -2, "data");
 	told->off[ctx->side] = st->cont;
 }

@@ -186,6 +186,33 @@ describe("a run", function()
 		assert.equal("10.0.0.1:40000", r.events[1].client)
 	end)
 
+	it("has the bytes that came, read by the script or not", function()
+		local conv = t.tcp():send("client", "ab"):send("client", "cde"):send("server", "f"):split(1)
+		for burst = 1, 32, 31 do
+			for _, script in ipairs { "\nrequire 'mos'.monitor()", paths } do
+				local got = { cli = "", svr = "" }
+				for _, e in ipairs(t.run(script, conv, { burst = burst }):named "conn_new_data") do
+					got[e.side] = got[e.side] .. e.data
+				end
+				assert.equal("abcde", got.svr)
+				assert.equal("f", got.cli)
+			end
+		end
+	end)
+
+	it("leaves out bytes that were lost", function()
+		local r = t.run("\nrequire 'mos'.monitor()", t.packets [[
+			C S 0:0(0)
+			S S. 0:0(0) ack 1
+			C . 1:1(0) ack 1
+			C P. 1:3(2) ack 1 "ab"
+			C P. 5:7(2) ack 1 "ef"
+			S . 1:1(0) ack 7
+			+1 S . 1:1(0) ack 7
+		]])
+		assert.events(r, { { "conn_new_data", data = "ab" }, { "conn_new_data", data = "ef" } })
+	end)
+
 	it("runs a file with its arguments", function()
 		local path = (os.getenv "MOS_SOURCE" or ".") .. "/scripts/hello.lua"
 		assert.equal("hello 10.0.0.1:40000, talking to 10.0.0.2:80\n", t.run(path, get "/").out)
