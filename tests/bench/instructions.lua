@@ -15,7 +15,8 @@ local baseline, tolerance, skipped = here .. "/instructions.txt", { c = 0.02, lu
 -- Trace, phase, work, by.
 local cases = {
 	{ "B", "lockstep", "count", "c" }, { "B", "random", "count", "c" }, { "B", "random", "packet", "c" },
-	{ "B", "random", "pktude", "c" }, { "B", "random", "stream", "c" }, { "C", "random", "stream", "c" },
+	{ "B", "random", "pktude", "c" }, { "B", "random", "stream", "c" }, { "C", "random", "count", "c" },
+	{ "C", "random", "stream", "c" },
 	{ "G", "random", "stream", "c" }, { "N", "random", "count", "c" }, { "S", "random", "count", "c" },
 	{ "B", "random", "packet", "lua" }, { "B", "random", "stream", "lua" },
 }

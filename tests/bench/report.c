@@ -77,7 +77,7 @@ void report_row(const struct run_params *p, const struct run_result *all, unsign
 {
 	static bool again;
 	const struct run_result *r = &all[i], *c = in_c(p, all, i);
-	double s = r->seconds, packets = (double)r->totals.packets, peak = (double)r->peak;
+	double s = r->seconds, packets = (double)r->totals.packets, peak = r->peak ? (double)r->peak : 1;
 
 	if (!again)
 		printf("trace phase    work    by    peak conns   packets   Mpps  Gbit/s  ns/packet (min-max)   "
