@@ -77,11 +77,11 @@ local function fingerprints(chain)
 end
 
 mon:on(tls.over, function(conn)
-	local log = note(conn)
-	local client, server = log.client or {}, log.server or {}
-	if not log.client and not log.server then
+	local log = conn.data.tls
+	if not log or not (log.client or log.server) then
 		return
 	end
+	local client, server = log.client or {}, log.server or {}
 	local chain = log.server_chain or {}
 	local certificate, issued = chain[1] or {}, log.client_chain and log.client_chain[1] or {}
 	io.write(json.object {

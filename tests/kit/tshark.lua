@@ -46,8 +46,37 @@ mon:on(tls.certificate, function(conn, side, pkt, ev, m)
 	for _, c in ipairs(m.chain) do say(5, conn, side, #c.der) end
 end)
 ]],
+		each = true,
 		map = function(hex)
 			return #hex:gsub(":", "") / 2
+		end,
+	},
+	{
+		name = "SSH clients (HASSH)", least = 3, when = "ssh.kex.hassh", columns = { "ssh.kex.hassh" },
+		script = [[
+mon:on(ssh.offer, function(conn, side, pkt, ev, m) say(m.from == "client" and 6 or 7, conn, side, m.hassh) end)
+]],
+	},
+	{
+		name = "SSH servers (HASSH)", least = 2, when = "ssh.kex.hasshserver", columns = { "ssh.kex.hasshserver" },
+		script = "",
+	},
+	-- Of several questions the first; tshark has a word for the root.
+	{
+		name = "DNS over UDP", least = 1781, when = "dns.id", first = true,
+		columns = { "dns.id", "dns.flags.response", "dns.qry.name", "dns.qry.type", "dns.flags.rcode" },
+		script = [[
+local function message(conn, side, pkt, ev, m)
+	print(8, "", "", m.id, m.response and "1" or "0", m.query or "", m.qtype or "", m.rcode)
+end
+mon:on(dns.query, message)
+mon:on(dns.response, message)
+]],
+		map = function(value, column)
+			if column == "dns.id" then
+				return tonumber(value)
+			end
+			return column == "dns.flags.rcode" and value == "" and "0" or value ~= "<Root>" and value or ""
 		end,
 	},
 }
@@ -56,6 +85,8 @@ local prelude = [[
 local mos = require "mos"
 local http = require "mos.events.http"
 local tls = require "mos.events.tls"
+local ssh = require "mos.events.ssh"
+local dns = require "mos.events.dns"
 local mon = mos.monitor { clibuf = "4M", svrbuf = "4M" }
 local function say(kind, conn, side, ...)
 	print(kind, conn[mos.other[side] ].port, conn[side].port, ...)
@@ -107,12 +138,12 @@ local function add_packet(kind, row, from, to, types, set)
 	local lists = {}
 	for i, name in ipairs(kind.columns) do
 		lists[i] = values(row[name])
-		n = kind.map and #lists[i] or n
+		n = kind.each and #lists[i] or n
 	end
-	for k = 1, n do
+	for k = 1, kind.first and 1 or n do
 		local line = { from, to }
 		for i, list in ipairs(lists) do
-			line[i + 2] = kind.map and kind.map(list[k] or "") or list[k] or ""
+			line[i + 2] = kind.map and kind.map(list[k] or "", kind.columns[i]) or list[k] or ""
 		end
 		add(set, table.concat(line, "\t"))
 	end
@@ -139,7 +170,8 @@ end
 function tshark.ask(capture)
 	local columns = all_columns()
 	local args = { "tshark", "-r", capture, "-o", "tcp.reassemble_out_of_order:TRUE", "-o", "tcp.check_checksum:FALSE",
-		"-Y", "tcp && (http || tls)", "-T", "fields", "-E", "aggregator=" .. BETWEEN, "-E", "separator=/t" }
+		"-Y", "(tcp && (http || tls || ssh)) || ((dns || mdns || llmnr) && udp && !icmp && !icmpv6)",
+		"-T", "fields", "-E", "aggregator=" .. BETWEEN, "-E", "separator=/t" }
 	for _, name in ipairs(columns) do
 		args[#args + 1] = "-e"
 		args[#args + 1] = name

@@ -1,4 +1,4 @@
--- HTTP and TLS as tshark sees them, over the captures beside the project, where both are.
+-- HTTP, TLS, SSH and DNS as tshark sees them, over the captures beside the project, where both are.
 local kit = require "kit"
 local tshark = require "tshark"
 
