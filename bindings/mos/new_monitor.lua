@@ -86,7 +86,7 @@ server [2001:db8::25]:25
 
 local busted = [[
 -- busted runs on LuaJIT here, and finds require "mos.test".
-return { _all = { lua = "luajit", cpath = "@CPATH@" } }
+return { _all = { lua = "luajit", cpath = @CPATH@ } }
 ]]
 
 local function exists(path)
@@ -128,7 +128,7 @@ local function find_module(dir)
 end
 
 local function configure(cpath)
-	local config = busted:gsub("@CPATH@", (cpath:gsub("%%", "%%%%")))
+	local config = busted:gsub("@CPATH@", (("%q"):format(cpath):gsub("%%", "%%%%")))
 	local there = read ".busted"
 	if there and not (there:find("luajit", 1, true) and there:find(cpath, 1, true)) then
 		print(".busted is not of mos-run's making and stays; what it should have is:\n" .. config)
