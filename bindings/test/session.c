@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 
+#include "api/object.h"
 #include "event/events.h"
 #include "path.h"
 
@@ -65,6 +66,39 @@ static void leave(struct session *s)
 	s->L = NULL;
 }
 
+static bool is_object(const char *path)
+{
+	size_t len = path ? strlen(path) : 0;
+
+	return len > 3 && strcmp(path + len - 3, ".so") == 0;
+}
+
+/* A program in C, as mos-run loads it. */
+static int load_object(struct session *s, const char *path, char *err, size_t errlen)
+{
+	s->object = object_open(path, err, errlen);
+	if (!s->object)
+		return -1;
+	void (*init)(mctx_t) = (void (*)(mctx_t))object_symbol(s->object, "mos_app_init");
+	if (!init) {
+		snprintf(err, errlen, "%s: no function mos_app_init(mctx_t)", path);
+		return -1;
+	}
+	s->w->looks_back = object_may_call(path, "mtcp_ppeek");
+	init(&s->w->mctx);
+	return 0;
+}
+
+static void object_exit(struct session *s)
+{
+	void (*fini)(mctx_t) = NULL;
+
+	if (s->object)
+		fini = (void (*)(mctx_t))object_symbol(s->object, "mos_app_exit");
+	if (fini)
+		fini(&s->w->mctx);
+}
+
 static int load(struct session *s, lua_State *L, int index, char *err, size_t errlen)
 {
 	char *args[ARGS_MAX];
@@ -79,9 +113,15 @@ static int load(struct session *s, lua_State *L, int index, char *err, size_t er
 		lua_pop(L, 1);
 	}
 	lua_pop(L, 1);
+	int rc;
+
 	enter(s);
-	int rc = text ? vm_load_text(s->vm, path, text, len, argc, args, err, errlen)
-		      : vm_load(s->vm, path, argc, args, err, errlen);
+	if (text)
+		rc = vm_load_text(s->vm, path, text, len, argc, args, err, errlen);
+	else if (is_object(path))
+		rc = load_object(s, path, err, errlen);
+	else
+		rc = vm_load(s->vm, path, argc, args, err, errlen);
 	leave(s);
 	return rc;
 }
@@ -127,6 +167,7 @@ void session_close(struct session *s)
 	if (s->w) {
 		vm_free(s->vm);
 		worker_fini(s->w);
+		object_close(s->object);
 		open_sessions -= s->vm != NULL;
 		free(s->w);
 		free(s->told);
@@ -278,6 +319,7 @@ void session_finish(struct session *s, lua_State *L, int left)
 	enter(s);
 	worker_finish(s->w);
 	vm_exit(s->vm);
+	object_exit(s);
 	leave(s);
 	burst_leaves(s, L, 0, 0, left);
 }

@@ -24,6 +24,7 @@ struct told {
 struct session {
 	struct worker *w;
 	struct lua_vm *vm;
+	struct object *object; /* a program in C in its place; NULL: none */
 	struct watcher watcher;
 	struct redirect out, err;
 	int probe;         /* registry reference in the script's state: what tells the fields of an event */

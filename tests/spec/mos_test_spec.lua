@@ -220,6 +220,16 @@ describe("a run", function()
 		assert.equal("2b\n", r.out)
 	end)
 
+	it("runs a program in C", function()
+		local app = kit.build .. "/tests/apps/seed_example.so"
+		local conv = t.tcp { server = "216.58.0.1:80" }:request "GET /a":response "HTTP/1.1 200 OK\r\n\r\n":close()
+		local r = t.run(app, conv:duplicate(4))
+		assert.matches("flows 1, .* rexmits 1, .* with a request 1", r.out)
+		assert.events { "conn_start", "rexmit", "conn_end", "conn_end" }
+		local count = app:gsub("seed_example", "count")
+		assert.matches("count.so: no function mos_app_init%(mctx_t%)", fault(t.run, count, t.tcp()))
+	end)
+
 	it("runs a function, which tells the test by note()", function()
 		t.run(function()
 			local mos, test = require "mos", require "mos.test"
