@@ -1,5 +1,6 @@
 #include "lua_state.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,12 +186,79 @@ static void look_at(lua_State *L)
 	lua_call(L, 1, 0);
 }
 
-static int load_chunk(lua_State *L, const struct lua_script *s)
+int text_read(struct lua_text *t, const char *path, char *err, size_t errlen)
 {
+	FILE *f = fopen(path, "rb");
+	size_t cap = 0, got = 1;
+
+	*t = (struct lua_text){ .path = strdup(path) };
+	while (f && t->path && got) {
+		if (t->len == cap) {
+			char *more = realloc(t->source, cap += 65536);
+
+			if (!more)
+				break;
+			t->source = more;
+		}
+		got = fread(t->source + t->len, 1, cap - t->len, f);
+		t->len += got;
+	}
+	bool fine = f && t->path && !got && !ferror(f);
+
+	if (!fine)
+		snprintf(err, errlen, "cannot %s %s: %s", f ? "read" : "open", path,
+			 errno ? strerror(errno) : "out of memory");
+	if (f)
+		fclose(f);
+	return fine ? 0 : -1;
+}
+
+int text_copy(struct lua_text *to, const struct lua_text *from)
+{
+	*to = (struct lua_text){ strdup(from->path), malloc(from->len + 1), from->len };
+	if (!to->path || !to->source)
+		return -ENOMEM;
+	memcpy(to->source, from->source, from->len);
+	return 0;
+}
+
+void text_free(struct lua_text *t)
+{
+	free(t->path);
+	free(t->source);
+	*t = (struct lua_text){ .path = NULL };
+}
+
+static const char *estate_name(const struct passive *s)
+{
+	return !s->used ? "" : s->name[0] ? s->name : "?";
+}
+
+void estate_take(struct lua_estate *e, const struct worker *w, const struct lua_state *now)
+{
+	for (unsigned i = 0; i < PASSIVE_MAX; i++)
+		snprintf(e->name[i], MONITOR_NAME, "%s", estate_name(&w->d.passive[i]));
+	e->record = now && now->record ? strdup(now->record) : NULL;
+}
+
+bool estate_is(const struct lua_estate *e, const struct worker *w)
+{
+	for (unsigned i = 0; i < PASSIVE_MAX; i++)
+		if (strcmp(e->name[i], estate_name(&w->d.passive[i])) != 0)
+			return false;
+	return true;
+}
+
+/* As luaL_loadfile does: a first line that begins with '#' is for the shell. */
+static int load_chunk(lua_State *L, const struct lua_text *t)
+{
+	size_t skip = 0;
 	char chunk[256];
 
-	snprintf(chunk, sizeof(chunk), "@%s", s->path);
-	return s->text ? luaL_loadbuffer(L, s->text, s->len, chunk) : luaL_loadfile(L, s->path);
+	while (t->len && t->source[0] == '#' && skip < t->len && t->source[skip] != '\n')
+		skip++;
+	snprintf(chunk, sizeof(chunk), "@%s", t->path);
+	return luaL_loadbuffer(L, t->source + skip, t->len - skip, chunk);
 }
 
 /* "script.lua: took longer ...": it was stopped, and nobody knows where. */
@@ -200,9 +268,9 @@ static int load(struct lua_state *st, const struct lua_script *s, char *err, siz
 
 	set_strings(L, "args", (unsigned)s->argc, s->argv);
 	set_strings(L, "input", s->ninputs, s->inputs);
-	set_module_path(L, s->path);
+	set_module_path(L, st->text.path);
 	error_push_load_handler(L);
-	int at = lua_gettop(L), status = load_chunk(L, s);
+	int at = lua_gettop(L), status = load_chunk(L, &st->text);
 	if (status == 0) {
 		look_at(L);
 		status = watch_call(st->d.watch, L, at, WATCH_MAIN);
@@ -213,7 +281,7 @@ static int load(struct lua_state *st, const struct lua_script *s, char *err, siz
 	}
 	if (status == WATCH_KILLED) {
 		st->d.lost = true;
-		snprintf(err, errlen, "%s: its main part took too long", s->path);
+		snprintf(err, errlen, "%s: its main part took too long", st->text.path);
 		return -1;
 	}
 	if (status)
@@ -239,16 +307,13 @@ static struct worker *bench_new(const struct worker *w, struct lua_state *st)
 		free(b);
 		return NULL;
 	}
-	st->ctx = *w->d.ctx;
-	st->ctx.conns = b->d.ctx->conns;
-	st->ctx.socks = b->d.ctx->socks;
-	st->ctx.owner = b;
-	st->ctx.recs = NULL;
-	st->ctx.rec_size = 0;
-	st->ctx.pkt = NULL;
-	st->ctx.conn = NULL;
-	st->ctx.in_handler = 0;
-	st->ctx.now_ns = 0;
+	st->ctx = (struct mos_ctx){
+		.conns = b->d.ctx->conns,
+		.socks = b->d.ctx->socks,
+		.worker = w->d.own.worker,
+		.workers = w->d.own.workers,
+		.owner = b,
+	};
 	b->d.ctx = &st->ctx;
 	b->looks_back = false;
 	/* Timers keep their keys when they move, and none may be taken for another's. */
@@ -279,26 +344,27 @@ static int fill(struct lua_state *st, const struct worker *w, const struct lua_s
 	return 0;
 }
 
-struct lua_state *state_new(const struct worker *w, const struct lua_script *script, const struct lua_state *before,
-			    uint32_t epoch, struct lua_watch *watch, struct contain *contain, char *err, size_t errlen)
+struct lua_state *state_new(const struct worker *w, const struct lua_script *script, const struct lua_text *text,
+			    const struct lua_estate *estate, uint32_t epoch, struct lua_watch *watch,
+			    struct contain *contain, char *err, size_t errlen)
 {
 	struct lua_state *st = calloc(1, sizeof(*st));
 
-	if (!st) {
+	if (!st || text_copy(&st->text, text) < 0) {
 		snprintf(err, errlen, "cannot make a Lua state: out of memory");
+		state_free(st);
 		return NULL;
 	}
 	st->d.watch = watch;
 	st->d.contain = contain;
 	st->epoch = epoch;
 	st->d.refs.epoch = epoch << REF_EPOCH;
-	st->before = w;
-	st->record_before = before ? before->record : NULL;
+	st->estate = estate;
 	if (fill(st, w, script, err, errlen) < 0) {
 		state_free(st);
 		return NULL;
 	}
-	st->before = NULL;
+	st->estate = NULL;
 	return st;
 }
 
@@ -313,6 +379,10 @@ void state_free(struct lua_state *st)
 	lua_arena_free(st->d.arena);
 	bench_free(st->bench);
 	refs_fini(&st->d.refs);
+	text_free(&st->text);
+	for (unsigned i = 0; i < st->nfiles; i++)
+		free(st->files[i]);
+	free(st->files);
 	free(st->record);
 	free(st->parts);
 	free(st);

@@ -1,11 +1,14 @@
 #include "lua_vm.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lua_error.h"
-#include "lua_names.h"
+#include "lua_heir.h"
 #include "lua_state.h"
 #include "takeover.h"
 #include "util/log.h"
@@ -14,10 +17,19 @@ struct lua_vm {
 	struct worker *w;
 	struct lua_state *now; /* NULL: no script is loaded */
 	struct lua_script script;
+	char **argv; /* what script refers to */
 	struct lua_watch watch;
 	struct contain contain;
 	uint32_t epoch;
-	char *path, *text, **argv; /* what script refers to */
+
+	/* Of the thread that loads and reloads: the script that was loaded last, and the files of its modules. */
+	struct lua_text text;
+	char **files;
+	unsigned nfiles;
+
+	pthread_mutex_t lock;   /* of what follows */
+	struct lua_state *gone; /* states that nothing refers to any more */
+	uint64_t reloads;
 };
 
 struct lua_vm *vm_new(struct worker *w, char *err, size_t errlen)
@@ -30,6 +42,7 @@ struct lua_vm *vm_new(struct worker *w, char *err, size_t errlen)
 	}
 	vm->w = w;
 	vm->contain.most = w->set.max_errors;
+	pthread_mutex_init(&vm->lock, NULL);
 	return vm;
 }
 
@@ -37,97 +50,6 @@ void vm_set_input(struct lua_vm *vm, unsigned n, const char *const *paths)
 {
 	vm->script.ninputs = n;
 	vm->script.inputs = paths;
-}
-
-static void copy_record(void *arg, uint8_t *to, const uint8_t *from)
-{
-	const struct lua_state *st = arg;
-
-	for (uint32_t i = 0; i < st->nparts; i++)
-		memcpy(to + st->parts[i].to, from + st->parts[i].from, st->parts[i].len);
-}
-
-/* bindings/mos/handler.lua looks the name up among the new script's functions. */
-static uint32_t rebind(void *arg, event_t event, uint32_t ref)
-{
-	struct lua_state *st = arg;
-	uint32_t name = refs_name(&st->old->d.refs, ref);
-
-	if (!name || st->d.lost)
-		return 0;
-	st->d.call.event = event;
-	st->d.call.name = name_text(name);
-	st->d.call.ref = 0;
-	lua_getfield(st->d.L, STACK_HOST, "rebind");
-	lua_dispatch_call(&st->d, WATCH_HANDLER);
-	return st->d.call.ref ? st->d.call.ref | st->d.refs.epoch : 0;
-}
-
-static void all_followed(void *arg)
-{
-	struct lua_state *st = arg;
-
-	state_free(st->old);
-	st->old = NULL;
-}
-
-static void rest(void *arg);
-
-/* st in the place of the state that the worker has. The new one's `rest` is called from now on. */
-static int install(struct lua_vm *vm, struct lua_state *st)
-{
-	struct heir heir = { .record = copy_record, .rebind = rebind, .done = all_followed, .arg = st };
-
-	st->owner = vm;
-	st->d.rest = rest;
-	st->bench->d.engine.rest = rest;
-	st->old = vm->now;
-	st->d.watch = &vm->watch;
-	if (takeover_begin(vm->w, st->bench, &heir) < 0) {
-		st->old = NULL;
-		return -1;
-	}
-	st->d.w = vm->w;
-	vm->now = st;
-	return 0;
-}
-
-static struct lua_state *build(struct lua_vm *vm, struct lua_watch *watch, char *err, size_t errlen)
-{
-	return state_new(vm->w, &vm->script, vm->now, ++vm->epoch, watch, &vm->contain, err, errlen);
-}
-
-/* Connections that a script saw last cannot be told apart from those that it never saw: the worker goes on without. */
-static void give_up(struct lua_vm *vm, const char *reason)
-{
-	log_error("the script is not run any more: it cannot begin afresh: %s", reason);
-	vm->w->d.engine = (struct engine){ .handle = NULL };
-	vm->w->d.sets.hold = NULL;
-}
-
-/* The state is lost. Its machine code stays mapped: only LuaJIT knows where it is. */
-static void begin_afresh(struct lua_vm *vm)
-{
-	char err[512];
-	struct lua_state *st = build(vm, &vm->watch, err, sizeof(err));
-
-	if (!st) {
-		give_up(vm, err);
-		return;
-	}
-	vm->w->stats.script_starts++;
-	if (install(vm, st) < 0)
-		state_free(st);
-	else
-		lua_dispatch_contain(&st->d);
-}
-
-static void rest(void *arg)
-{
-	struct lua_state *st = state_of(arg);
-
-	if (st->d.lost)
-		begin_afresh(st->owner);
 }
 
 void vm_prepare(struct lua_vm *vm, int (*fn)(void *arg, lua_State *L, char *err, size_t errlen), void *arg)
@@ -141,48 +63,166 @@ lua_State *vm_state(struct lua_vm *vm)
 	return vm->now && !vm->now->d.lost ? vm->now->d.L : NULL;
 }
 
-int vm_load(struct lua_vm *vm, const char *path, int argc, char **argv, char *err, size_t errlen)
+/* On the worker's thread. Closing a state takes long: that of a reload does it, or vm_free. A lost one is only unmapped. */
+static void state_gone(void *owner, struct lua_state *old)
 {
-	return vm_load_text(vm, path, NULL, 0, argc, argv, err, errlen);
+	struct lua_vm *vm = owner;
+
+	if (old->d.lost) {
+		state_free(old);
+		return;
+	}
+	pthread_mutex_lock(&vm->lock);
+	old->next = vm->gone;
+	vm->gone = old;
+	pthread_mutex_unlock(&vm->lock);
 }
 
-/* path, argv and, where it is not NULL, text as vm's own. */
-static bool keep_script(struct lua_vm *vm, const char *path, const char *text, size_t len, int argc, char **argv)
+static void free_gone(struct lua_vm *vm)
 {
-	vm->script.path = vm->path = strdup(path);
+	pthread_mutex_lock(&vm->lock);
+	struct lua_state *st = vm->gone;
+	vm->gone = NULL;
+	pthread_mutex_unlock(&vm->lock);
+	for (struct lua_state *next; st; st = next) {
+		next = st->next;
+		state_free(st);
+	}
+}
+
+static void free_files(char **files, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		free(files[i]);
+	free(files);
+}
+
+/* The script in text has been loaded, its modules from files, which are vm's from now on. */
+static void took_over(struct lua_vm *vm, const struct lua_text *text, char **files, unsigned nfiles)
+{
+	struct lua_text copy;
+
+	free_files(vm->files, vm->nfiles);
+	vm->files = files;
+	vm->nfiles = nfiles;
+	if (text_copy(&copy, text) < 0) {
+		text_free(&copy);
+		return;
+	}
+	text_free(&vm->text);
+	vm->text = copy;
+}
+
+static uint32_t next_epoch(struct lua_vm *vm)
+{
+	return __atomic_add_fetch(&vm->epoch, 1, __ATOMIC_RELAXED);
+}
+
+static void rest(void *arg);
+
+static int install(struct lua_vm *vm, struct lua_state *st)
+{
+	st->d.rest = rest;
+	st->bench->d.engine.rest = rest;
+	int rc = heir_install(vm->w, st, vm->now, state_gone, vm);
+
+	if (rc == 0) {
+		st->d.watch = &vm->watch;
+		vm->now = st;
+	}
+	return rc;
+}
+
+/* Without a script the packets pass, and connections are tracked. */
+static void give_up(struct lua_vm *vm, const char *reason)
+{
+	log_error("the script is not run any more: it cannot begin afresh: %s", reason);
+	vm->w->d.engine = (struct engine){ .handle = NULL };
+	vm->w->d.sets.hold = NULL;
+}
+
+/* The state is lost. Its machine code stays mapped: only LuaJIT knows where it is. */
+static void begin_afresh(struct lua_vm *vm)
+{
+	char err[512] = "out of memory";
+	struct lua_estate estate;
+
+	estate_take(&estate, vm->w, vm->now);
+	struct lua_state *st = state_new(vm->w, &vm->script, &vm->now->text, &estate, next_epoch(vm), &vm->watch,
+					 &vm->contain, err, sizeof(err));
+
+	free(estate.record);
+	if (!st || install(vm, st) < 0) {
+		state_free(st);
+		give_up(vm, err);
+		return;
+	}
+	vm->w->stats.script_starts++;
+	lua_dispatch_contain(&st->d);
+}
+
+static void rest(void *arg)
+{
+	struct lua_state *st = state_of(arg);
+
+	if (st->d.lost)
+		begin_afresh(st->owner);
+}
+
+static bool keep_args(struct lua_vm *vm, int argc, char **argv)
+{
 	vm->argv = calloc((size_t)argc + 1, sizeof(*vm->argv));
-	for (int i = 0; vm->argv && i < argc; i++)
+	for (int i = 0; vm->argv && i < argc; i++) {
 		vm->argv[i] = strdup(argv[i]);
-	vm->script.argc = argc;
-	vm->script.argv = (const char *const *)vm->argv;
-	if (text && (vm->text = malloc(len + 1)))
-		memcpy(vm->text, text, len);
-	vm->script.text = vm->text;
-	vm->script.len = len;
-	for (int i = 0; vm->argv && i < argc; i++)
 		if (!vm->argv[i])
 			return false;
-	return vm->path && vm->argv && (!text || vm->text);
+	}
+	vm->script.argc = argc;
+	vm->script.argv = (const char *const *)vm->argv;
+	return vm->argv;
 }
 
-int vm_load_text(struct lua_vm *vm, const char *path, const char *text, size_t len, int argc, char **argv, char *err,
-		 size_t errlen)
+static int load(struct lua_vm *vm, const struct lua_text *text, int argc, char **argv, char *err, size_t errlen)
 {
-	if (!keep_script(vm, path, text, len, argc, argv)) {
+	if (!keep_args(vm, argc, argv)) {
 		snprintf(err, errlen, "out of memory");
 		return -1;
 	}
 	watch_start(&vm->watch, vm->w->set.script_timeout_ns);
-	struct lua_state *st = build(vm, &vm->watch, err, errlen);
+	struct lua_state *st = state_new(vm->w, &vm->script, text, NULL, next_epoch(vm), &vm->watch, &vm->contain, err,
+					 errlen);
 
 	watch_stop(&vm->watch);
 	if (!st)
 		return -1;
-	if (install(vm, st) == 0)
+	if (install(vm, st) == 0) {
+		took_over(vm, text, st->files, st->nfiles);
+		st->files = NULL;
+		st->nfiles = 0;
 		return 0;
+	}
 	snprintf(err, errlen, "out of memory");
 	state_free(st);
 	return -1;
+}
+
+int vm_load(struct lua_vm *vm, const char *path, int argc, char **argv, char *err, size_t errlen)
+{
+	struct lua_text text;
+	int rc = text_read(&text, path, err, errlen);
+
+	if (rc == 0)
+		rc = load(vm, &text, argc, argv, err, errlen);
+	text_free(&text);
+	return rc;
+}
+
+int vm_load_text(struct lua_vm *vm, const char *name, const char *text, size_t len, int argc, char **argv, char *err,
+		 size_t errlen)
+{
+	struct lua_text t = { (char *)name, (char *)text, len };
+
+	return load(vm, &t, argc, argv, err, errlen);
 }
 
 /* A function that has to be stopped takes the rest of them with it: the state is lost. */
@@ -223,16 +263,149 @@ void vm_free(struct lua_vm *vm)
 	if (!vm)
 		return;
 	takeover_walk(vm->w, UINT32_MAX);
+	free_gone(vm);
 	if (vm->now) {
 		lua_dispatch_remove(&vm->now->d);
 		take_context_back(&vm->w->d, vm->now);
 	}
 	state_free(vm->now);
 	contain_fini(&vm->contain);
+	text_free(&vm->text);
+	free_files(vm->files, vm->nfiles);
 	for (int i = 0; vm->argv && i < vm->script.argc; i++)
 		free(vm->argv[i]);
 	free(vm->argv);
-	free(vm->path);
-	free(vm->text);
+	pthread_mutex_destroy(&vm->lock);
 	free(vm);
+}
+
+/* What a reload asks of the worker, between two bursts. */
+struct reload {
+	struct lua_vm *vm;
+	struct lua_estate estate;
+	struct lua_state *st;
+	bool busy; /* connections are still following the script before */
+	int rc;
+	uint64_t pause_ns;
+};
+
+static void look(struct worker *w, void *arg)
+{
+	struct reload *r = arg;
+
+	r->busy = w->takeover != NULL;
+	estate_take(&r->estate, w, r->vm->now);
+}
+
+static uint64_t clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void swap(struct worker *w, void *arg)
+{
+	struct reload *r = arg;
+	uint64_t began = clock_ns();
+
+	/* A monitor has come or gone meanwhile: its number may be taken twice. */
+	if (!estate_is(&r->estate, w)) {
+		r->rc = -EAGAIN;
+		return;
+	}
+	r->rc = install(r->vm, r->st);
+	if (r->rc < 0)
+		return;
+	contain_clear(&r->vm->contain);
+	r->vm->reloads++;
+	r->pause_ns = clock_ns() - began;
+}
+
+/* Wait until the connections have followed the script that is there. 0 or -ESRCH. */
+static int settle(struct reload *r, const struct vm_worker *worker)
+{
+	int rc;
+
+	while ((rc = worker->call(worker->arg, look, r)) == 0 && r->busy) {
+		free(r->estate.record);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return rc;
+}
+
+/* 0, -EAGAIN, or -1 with the reason in err. */
+static int reload_once(struct reload *r, const struct vm_worker *worker, const struct lua_text *text, char *err,
+		       size_t errlen)
+{
+	struct lua_vm *vm = r->vm;
+	struct lua_watch watch;
+
+	if (settle(r, worker) < 0) {
+		snprintf(err, errlen, "the worker does not run");
+		return -1;
+	}
+	watch_start(&watch, vm->w->set.script_timeout_ns);
+	r->st = state_new(vm->w, &vm->script, text, &r->estate, next_epoch(vm), &watch, &vm->contain, err, errlen);
+	watch_stop(&watch);
+	free(r->estate.record);
+	r->estate.record = NULL;
+	if (!r->st)
+		return -1;
+	r->rc = -ESRCH;
+	char **files = r->st->files;
+	unsigned nfiles = r->st->nfiles;
+	r->st->files = NULL;
+	r->st->nfiles = 0;
+	worker->call(worker->arg, swap, r);
+	if (r->rc == 0)
+		took_over(vm, text, files, nfiles);
+	else
+		free_files(files, nfiles);
+	if (r->rc < 0) {
+		snprintf(err, errlen, r->rc == -ESRCH ? "the worker does not run" : "out of memory");
+		state_free(r->st);
+	}
+	return r->rc < 0 && r->rc != -EAGAIN ? -1 : r->rc;
+}
+
+int vm_reload(struct lua_vm *vm, const struct vm_worker *worker, const struct lua_text *text, uint64_t *pause_ns,
+	      char *err, size_t errlen)
+{
+	enum { TRIES = 10 };
+	struct reload r = { .vm = vm };
+	int rc = -EAGAIN;
+
+	for (unsigned i = 0; rc == -EAGAIN && i < TRIES; i++)
+		rc = reload_once(&r, worker, text, err, errlen);
+	if (rc == -EAGAIN)
+		snprintf(err, errlen, "the script opens and closes monitors all the time");
+	*pause_ns = r.pause_ns;
+	free_gone(vm);
+	return rc ? -1 : 0;
+}
+
+void vm_health(const struct lua_vm *vm, struct vm_health *h)
+{
+	*h = (struct vm_health){
+		.reloads = vm->reloads,
+		.memory = vm->now ? lua_arena_used(vm->now->d.arena) : 0,
+	};
+}
+
+void vm_set_max_errors(struct lua_vm *vm, unsigned most)
+{
+	vm->contain.most = most;
+}
+
+int vm_text(const struct lua_vm *vm, struct lua_text *text)
+{
+	return text_copy(text, &vm->text);
+}
+
+void vm_files(const struct lua_vm *vm, void (*fn)(void *arg, const char *path), void *arg)
+{
+	for (unsigned i = 0; i < vm->nfiles; i++)
+		fn(arg, vm->files[i]);
 }

@@ -6,6 +6,7 @@
 #define MOS_BINDINGS_LUA_VM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct lua_State;
 struct lua_vm;
@@ -42,6 +43,37 @@ struct lua_State *vm_state(struct lua_vm *vm);
 
 /* Run what mos.at_exit was given, in that order, say which places failed how often, and flush standard output. */
 void vm_exit(struct lua_vm *vm);
+
+/* How another thread has fn run by the worker, between two bursts. 0, or -ESRCH when the worker does not run. */
+struct vm_worker {
+	int (*call)(void *arg, void (*fn)(struct worker *w, void *arg), void *fn_arg);
+	void *arg;
+};
+
+struct lua_text;
+
+/*
+ * On any thread but the worker's, and one at a time: have the script in text take over while packets go on. 0, with what
+ * it cost the worker in pause_ns, or -1 with one line in err and nothing changed.
+ */
+int vm_reload(struct lua_vm *vm, const struct vm_worker *worker, const struct lua_text *text, uint64_t *pause_ns,
+	      char *err, size_t errlen);
+
+/* How a worker's script is. */
+struct vm_health {
+	uint64_t reloads;
+	size_t memory; /* of its Lua state, bytes */
+};
+
+/* On the worker's thread, or while it does not run. */
+void vm_health(const struct lua_vm *vm, struct vm_health *h);
+void vm_set_max_errors(struct lua_vm *vm, unsigned most);
+
+/* A copy of the script that was loaded last, for text_free. On the thread that reloads. 0 or -ENOMEM. */
+int vm_text(const struct lua_vm *vm, struct lua_text *text);
+
+/* The files of modules that it has required. On the thread that reloads. */
+void vm_files(const struct lua_vm *vm, void (*fn)(void *arg, const char *path), void *arg);
 
 /* NULL is a no-op. */
 void vm_free(struct lua_vm *vm);

@@ -138,6 +138,12 @@ int watch_start(struct lua_watch *w, uint64_t timeout_ns)
 	mine = w;
 	if (!timeout_ns)
 		return 0;
+	/* A worker's thread is made with all signals blocked. */
+	sigset_t tick;
+
+	sigemptyset(&tick);
+	sigaddset(&tick, SIGRTMIN);
+	pthread_sigmask(SIG_UNBLOCK, &tick, NULL);
 	ev.sigev_value.sival_ptr = w;
 	ev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
 	if (sigaction(SIGRTMIN, &act, NULL) < 0 || timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &w->timer) < 0)

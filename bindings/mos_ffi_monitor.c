@@ -12,17 +12,23 @@
 
 static int number_of(const struct worker *w, const char *name)
 {
-	for (int i = 0; w && i < PASSIVE_MAX; i++)
+	for (int i = 0; i < PASSIVE_MAX; i++)
 		if (w->d.passive[i].used && !strcmp(w->d.passive[i].name, name))
 			return i;
 	return -1;
 }
 
-/* One that neither w has nor the worker whose script it is to take over; the latter's monitors may yet stay. */
-static int number_free(const struct worker *w, const struct worker *before)
+/*
+ * The one that a monitor of that name has in the script before, else one that neither has: the other's monitors may yet
+ * stay.
+ */
+static int number_for(const struct worker *w, const struct lua_estate *before, const char *name)
 {
+	for (int i = 0; before && i < PASSIVE_MAX; i++)
+		if (!strcmp(before->name[i], name))
+			return i;
 	for (int i = 0; i < PASSIVE_MAX; i++)
-		if (!w->d.passive[i].used && !(before && before->d.passive[i].used))
+		if (!w->d.passive[i].used && !(before && before->name[i][0]))
 			return i;
 	return -EMFILE;
 }
@@ -30,16 +36,13 @@ static int number_free(const struct worker *w, const struct worker *before)
 int mos_ffi_monitor_open(struct mos_ctx *ctx, const char *name, uint32_t family, int raw)
 {
 	struct worker *w = ctx_worker(ctx);
-	const struct worker *before = state_of(lua_dispatch_of(w))->before;
 	char known[MONITOR_NAME];
 
 	snprintf(known, sizeof(known), "%s", name);
 	if (number_of(w, known) >= 0)
 		return -EEXIST;
-	int number = number_of(before, known);
+	int number = number_for(w, state_of(lua_dispatch_of(w))->estate, known);
 
-	if (number < 0)
-		number = number_free(w, before);
 	if (number < 0)
 		return number;
 	monitor_open_at(w, number, (uint8_t)family, raw);
@@ -84,7 +87,27 @@ int mos_ffi_set_record(struct mos_ctx *ctx, uint32_t size, const char *fields)
 
 const char *mos_ffi_record_before(struct mos_ctx *ctx)
 {
-	return state_of(lua_dispatch_of(ctx_worker(ctx)))->record_before;
+	const struct lua_estate *before = state_of(lua_dispatch_of(ctx_worker(ctx)))->estate;
+
+	return before ? before->record : NULL;
+}
+
+void mos_ffi_carry(struct mos_ctx *ctx)
+{
+	state_of(lua_dispatch_of(ctx_worker(ctx)))->carries = true;
+}
+
+int mos_ffi_loaded_from(struct mos_ctx *ctx, const char *path)
+{
+	struct lua_state *st = state_of(lua_dispatch_of(ctx_worker(ctx)));
+	char **files = realloc(st->files, (st->nfiles + 1) * sizeof(*files));
+
+	if (!files)
+		return -ENOMEM;
+	st->files = files;
+	files[st->nfiles] = strdup(path);
+	st->nfiles += files[st->nfiles] != NULL;
+	return 0;
 }
 
 int mos_ffi_record_part(struct mos_ctx *ctx, uint32_t to, uint32_t from, uint32_t len)

@@ -423,6 +423,12 @@ int mos_ffi_set_record(struct mos_ctx *ctx, uint32_t size, const char *fields);
 /* The declaration of the script whose place this one is to take; NULL: it has none, or there is none. */
 const char *mos_ffi_record_before(struct mos_ctx *ctx);
 
+/* Have the host table's `carry` called for each connection that has conn.data of the script before this one. */
+void mos_ffi_carry(struct mos_ctx *ctx);
+
+/* The script was loaded from this file, too. 0 or -ENOMEM. */
+int mos_ffi_loaded_from(struct mos_ctx *ctx, const char *path);
+
 /* A part of that record that is in this one, too. */
 int mos_ffi_record_part(struct mos_ctx *ctx, uint32_t to, uint32_t from, uint32_t len);
 

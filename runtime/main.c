@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "api/object.h"
+#include "control/client.h"
 #include "control/event_table.h"
 #include "control/explain.h"
 #include "crew.h"
+#include "fleet.h"
 #include "io/dpdk.h"
 #include "lua_vm.h"
 #include "new_monitor.h"
@@ -35,6 +37,7 @@ static struct run {
 	struct crew crew;
 	struct app app[WORKERS_MAX];
 	struct explain *explain;
+	struct fleet fleet;
 	double next_progress; /* seconds of the clock */
 	unsigned bursts;
 } run;
@@ -43,6 +46,12 @@ static void on_signal(int sig)
 {
 	crew_stop(&run.crew);
 	signal(sig, SIG_DFL);
+}
+
+static void on_hangup(int sig)
+{
+	(void)sig;
+	fleet_hangup(&run.fleet);
 }
 
 static int load_object(struct app *app, struct worker *w, const char *path)
@@ -287,12 +296,39 @@ static int load_apps(struct crew *e, const struct options *o)
 	return rc;
 }
 
+/* The control thread, while there are packets. SIGHUP ends a program that cannot be reloaded, as it does any. */
+static int process_controlled(struct crew *e, const struct options *o)
+{
+	struct fleet *f = &run.fleet;
+	char err[512];
+
+	*f = (struct fleet){ .crew = e, .version = MOS_VERSION, .watch = o->watch, .canary_ns = o->canary_ns };
+	if (o->script && !o->script_is_so) {
+		f->script = strdup(o->script);
+		for (unsigned i = 0; i < e->n; i++)
+			f->vm[i] = run.app[i].vm;
+	}
+	if (fleet_start(f, o->control, err, sizeof(err)) < 0) {
+		log_error("%s", err);
+		fleet_stop(f);
+		return EXIT_INPUT;
+	}
+	if (f->script)
+		signal(SIGHUP, on_hangup);
+	int rc = process(e, o);
+
+	if (f->script)
+		signal(SIGHUP, SIG_IGN);
+	fleet_stop(f);
+	return rc;
+}
+
 static int run_packets(struct crew *e, const struct options *o)
 {
 	int rc = open_files(e, o);
 
 	if (rc == EXIT_FINE)
-		rc = process(e, o);
+		rc = process_controlled(e, o);
 	else if (e->stop)
 		rc = EXIT_FINE;
 	for (unsigned i = 0; (rc == EXIT_FINE || e->source[0]) && i < e->n; i++)
@@ -367,6 +403,9 @@ int main(int argc, char **argv)
 {
 	struct options o;
 	char err[512];
+
+	if (argc > 1 && !strcmp(argv[1], "ctl"))
+		return client_main(argc - 1, argv + 1);
 	int rc = options_parse(&o, argc, argv, err, sizeof(err));
 
 	if (rc) {

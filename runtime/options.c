@@ -23,6 +23,9 @@ enum {
 	OPT_MAX_ERRORS,
 	OPT_TIMEOUT,
 	OPT_MEMORY,
+	OPT_CONTROL,
+	OPT_WATCH,
+	OPT_CANARY,
 	OPT_CHECK,
 	OPT_EVENTS,
 	OPT_EXPLAIN,
@@ -68,6 +71,9 @@ enum {
 	X("max-errors", OPT_MAX_ERRORS, required_argument, "NUMBER/s")   \
 	X("script-timeout", OPT_TIMEOUT, required_argument, "TIME")      \
 	X("script-memory", OPT_MEMORY, required_argument, "SIZE")        \
+	X("control", OPT_CONTROL, required_argument, "PATH")             \
+	X("watch", OPT_WATCH, no_argument, "")                           \
+	X("canary", OPT_CANARY, required_argument, "SECONDS")            \
 	X("check", OPT_CHECK, no_argument, "")                           \
 	X("events", OPT_EVENTS, optional_argument, "")                   \
 	X("explain", OPT_EXPLAIN, no_argument, "")                       \
@@ -320,6 +326,15 @@ static int set_linger(struct options *o, const char *value, const struct reason 
 	return 0;
 }
 
+static int set_canary(struct options *o, const char *value, const struct reason *why)
+{
+	enum { MOST = 3600 };
+
+	if (!read_seconds(value, MOST, &o->canary_ns))
+		return usage(why, "--canary takes seconds from 0 to %d, not '%s'", MOST, value);
+	return 0;
+}
+
 static int set_on_error(struct options *o, const char *value, const struct reason *why)
 {
 	const char *near;
@@ -460,6 +475,9 @@ static void set_flag(struct options *o, int answer)
 	case OPT_VERIFY_CHECKSUMS:
 		o->set.verify_checksums = true;
 		break;
+	case OPT_WATCH:
+		o->watch = true;
+		break;
 	case OPT_CHECK:
 		o->check = true;
 		break;
@@ -550,6 +568,11 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 		return set_script_timeout(o, value, why);
 	case OPT_MEMORY:
 		return set_script_memory(o, value, why);
+	case OPT_CONTROL:
+		o->control = value;
+		return 0;
+	case OPT_CANARY:
+		return set_canary(o, value, why);
 	case OPT_EVENTS:
 		return set_events(o, value, why);
 	case ':':
@@ -662,8 +685,8 @@ void options_help(FILE *f)
 		"  -j, --workers NUMBER      threads, each with its own SCRIPT (default 1)\n"
 		"      --on-error ACTION     of a failed handler: pass, drop, stop (default %s)\n"
 		"      --max-errors NUMBER/s  --script-timeout TIME  --script-memory SIZE\n"
-		"      --explain             say what happens to each packet; needs no SCRIPT\n"
-		"      --new-monitor NAME    write a script, its spec and a capture to begin with\n"
+		"      --control PATH  --watch  --canary SECONDS    reload while it runs\n"
+		"      --explain  --new-monitor NAME    say what happens; begin a script\n"
 		"      --check  --events[=markdown]  --stats    load only, list events, count\n"
 		"  -q, --quiet  -v, --verbose  --version  -h, --help\n"
 		"Examples\n"

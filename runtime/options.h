@@ -33,6 +33,10 @@ struct options {
 	const char *filter; /* of the packets read; NULL: none */
 	const char *output; /* capture file to write, "-" is standard output; NULL: none */
 
+	const char *control; /* path of the control socket; NULL: none */
+	bool watch;          /* reload the script when its files change */
+	uint64_t canary_ns;  /* how long a new script runs on one worker first */
+
 	unsigned workers;  /* 0: as many as the input suggests */
 	unsigned repeat;   /* how often to give the packets, from memory; 0: once, from the files */
 	uint32_t no_decap; /* for packet_decap_off */

@@ -142,6 +142,12 @@ end
 
 -- The script's main part is over: its global functions are known by their names.
 function host.loaded()
+	for module in pairs(package.loaded) do
+		local path = package.searchpath(module, package.path)
+		if path then
+			C.mos_ffi_loaded_from(ctx, path)
+		end
+	end
 	for key, value in pairs(_G) do
 		if type(value) == "function" and type(key) == "string" and not standard[key] then
 			names_of[value] = names_of[value] or key

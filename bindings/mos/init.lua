@@ -50,6 +50,32 @@ function mos.at_exit(fn)
 	table.insert(host.at_exit, fn)
 end
 
+-- What a script leaves to the one that takes its place: fn(save) puts it into the table save, fn(restore) finds a copy.
+local unloads, loads = {}, {}
+
+function mos.on_unload(fn)
+	check.argument(2, "mos.on_unload", "the argument", fn, "function")
+	table.insert(unloads, fn)
+end
+
+function mos.on_load(fn)
+	check.argument(2, "mos.on_load", "the argument", fn, "function")
+	table.insert(loads, fn)
+end
+
+function host.unload()
+	host.saved = #unloads > 0 and {} or nil
+	for _, fn in ipairs(unloads) do
+		fn(host.saved)
+	end
+end
+
+function host.load()
+	for _, fn in ipairs(loads) do
+		fn(host.left or {})
+	end
+end
+
 -- Seconds since the epoch: of the packet in dispatch where packets come from captures.
 function mos.now()
 	return tonumber(ctx.now_ns) / 1e9

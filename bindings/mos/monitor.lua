@@ -1,9 +1,11 @@
 -- Monitors: passive sockets with their filters, buffers and handlers.
 local ffi = require "ffi"
 local check = require "mos.check"
+local conn = require "mos.conn"
 local handler = require "mos.handler"
 local names = require "mos.names"
 local lib = require "mos.ffi"
+local host = require "mos.host"
 
 local C, ctx = lib.C, lib.ctx
 
@@ -97,6 +99,26 @@ function Monitor:on(ev, hook, fn)
 	check_self(self, "on")
 	handler.register(2, "monitor:on", self.sock, ev, hook, fn, true)
 	return self
+end
+
+-- What the script before this one left as conn.data of this monitor's connections is given to fn(conn, old), a
+-- copy, before the connection's next event.
+local carries
+
+function Monitor:carry(fn)
+	check_self(self, "carry")
+	check.argument(2, "monitor:carry", "the argument", fn, "function")
+	carries = carries or {}
+	carries[self.sock] = fn
+	C.mos_ffi_carry(ctx)
+	return self
+end
+
+function host.carry()
+	local fn = carries[lib.call.ref]
+	if fn then
+		fn(conn.current(), host.left)
+	end
 end
 
 function Monitor:off(ev, hook)

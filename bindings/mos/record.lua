@@ -27,9 +27,12 @@ local function fields_of(text)
 		return nil
 	end
 	for declaration in text:gmatch "[^;]+" do
-		local kind, rest = declaration:match "^%s*(.-)%s*([%w_*]+%s*[%[%],%w_*%s]*)$"
-		for stars, name, dims in (rest or ""):gmatch "(%**)%s*([%a_][%w_]*)%s*([%[%]%w_%s]*)" do
-			types[name] = kind .. stars .. dims:gsub("%s", "")
+		-- The type is what stands before the first name; stars belong to names.
+		local first, dims = (declaration:match "^[^,]*"):match "^([^%[]*)(.*)$"
+		local kind = first:match "^%s*(.-)[%s*]+[%a_][%w_]*%s*$"
+		local rest = kind and first:sub(#first:match "^%s*" + #kind + 1) .. dims .. (declaration:match ",.*$" or "")
+		for stars, name, size in (rest or ""):gmatch "(%**)%s*([%a_][%w_]*)%s*([%[%]%w_%s]*)" do
+			types[name] = kind:gsub("%s+", " ") .. stars .. size:gsub("%s", "")
 			order[#order + 1] = name
 		end
 	end

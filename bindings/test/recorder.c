@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "copy.h"
 #include "event/events.h"
+#include "lua_copy.h"
 #include "session.h"
 #include "tcp/fsm.h"
 #include "tcp/track.h"

@@ -1,6 +1,6 @@
 /* Values from one Lua state to another. */
-#ifndef MOS_BINDINGS_TEST_COPY_H
-#define MOS_BINDINGS_TEST_COPY_H
+#ifndef MOS_BINDINGS_LUA_COPY_H
+#define MOS_BINDINGS_LUA_COPY_H
 
 #include <lauxlib.h>
 #include <lua.h>

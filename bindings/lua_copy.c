@@ -1,4 +1,4 @@
-#include "copy.h"
+#include "lua_copy.h"
 
 #include <stdbool.h>
 

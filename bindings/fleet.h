@@ -1,0 +1,62 @@
+/*
+ * The scripts of all workers while they run: the control thread, which reloads them and answers `mos-run ctl`.
+ */
+#ifndef MOS_BINDINGS_FLEET_H
+#define MOS_BINDINGS_FLEET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/answer.h"
+#include "control/request.h"
+#include "crew.h"
+
+struct lua_vm;
+struct server;
+
+/* A file that the scripts were loaded from, as it was when they were. */
+struct watched {
+	char *path;
+	uint64_t state[4]; /* modification time, size, inode, device; 0: it is not there */
+};
+
+struct fleet {
+	struct crew *crew;
+	struct lua_vm *vm[WORKERS_MAX]; /* NULL: the program is a shared object */
+	const char *version;
+	char *script;       /* the file that the scripts are loaded from; owned; NULL: none */
+	bool watch;         /* reload when a file has changed */
+	uint64_t canary_ns; /* how long a new script runs on the first worker alone */
+
+	struct server *server;
+	bool ending;
+	int hangup; /* SIGHUP has come */
+	uint64_t began_ns;
+	uint64_t reloads, refused; /* since the start */
+	char fault[512];           /* why the last one was refused; "": it was not */
+	struct watched *file;
+	unsigned files;
+	unsigned changed; /* ticks since a file has changed: 0: none has */
+};
+
+/* Begin, with a control socket at path if it is not NULL. fleet_stop either way. -1 with one line in err. */
+int fleet_start(struct fleet *f, const char *path, char *err, size_t errlen);
+
+/* Before the workers' scripts and the crew go. */
+void fleet_stop(struct fleet *f);
+
+/* A signal handler's: reload soon. */
+void fleet_hangup(struct fleet *f);
+
+/*
+ * On the control thread: have the script in the file at path (NULL: the one that runs) take over, worker after worker, or
+ * on one (from 0; -1: on all). With a canary on the first alone for a while, and back again if it fails more often than
+ * the old one did. 0, with the median and longest pause in pause_ns, or -1 with one line in err: then no worker has it.
+ */
+int fleet_reload(struct fleet *f, const char *path, int worker, uint64_t pause_ns[2], char *err, size_t errlen);
+
+/* Answer a request of the control socket. */
+void fleet_answer(void *fleet, const struct request *r, struct answer *a);
+
+#endif
