@@ -58,6 +58,8 @@ static struct rewrite *make(struct worker *w, struct mos_conn *c, int side, uint
 {
 	if (c->flags & MOS_CONN_REWRITTEN)
 		return record(w, c);
+	uint64_t other = left_before(w, c, !side);
+
 	c->rewrite = pool_get(&w->rewrites);
 	if (!c->rewrite)
 		return NULL;
@@ -65,7 +67,7 @@ static struct rewrite *make(struct worker *w, struct mos_conn *c, int side, uint
 
 	*r = (struct rewrite){ .acked = NOTHING_ACKED };
 	r->left[side] = left;
-	r->left[!side] = c->end[!side].nxt_off;
+	r->left[!side] = other;
 	c->flags = (uint16_t)((c->flags | MOS_CONN_REWRITTEN) & ~MOS_CONN_PLAIN);
 	return r;
 }

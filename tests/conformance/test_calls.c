@@ -1,5 +1,6 @@
 /* Every row of the table of calls that a program can rely on, by name: the contract, and that wrong arguments get an errno. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -563,6 +564,78 @@ static void mtcp_create_context_join_and_destroy_run_the_packets_through(void **
 	unlink(path);
 }
 
+static void on_shared(mctx_t mctx, int sock, int side, event_t event, filter_arg_t *arg)
+{
+	(void)mctx;
+	(void)sock;
+	(void)side;
+	(void)event;
+	(void)arg;
+	__atomic_add_fetch(&runs, 1, __ATOMIC_RELAXED);
+}
+
+/* A thread per core, as many programs have it: it makes its context, sets it up, and joins. */
+static void *core_main(void *arg)
+{
+	mctx_t c = mtcp_create_context((int)(intptr_t)arg);
+	int sock = c ? mtcp_socket(c, AF_UNSPEC, MOS_SOCK_MONITOR_STREAM, 0) : -1;
+
+	if (sock < 0 || mtcp_register_callback(c, sock, MOS_ON_CONN_START, MOS_HK_SND, on_shared) < 0)
+		return (void *)1;
+	mtcp_app_join(c);
+	return (void *)(intptr_t)mtcp_destroy_context(c);
+}
+
+static void mtcp_app_join_waits_for_the_threads_that_set_up_their_own_contexts(void **state)
+{
+	const char *path = conf_file("num_cores = 3");
+	pthread_t thread[3];
+	void *failed;
+
+	(void)state;
+	for (int round = 0; round < 10; round++) {
+		runs = 0;
+		assert_int_equal(mtcp_init(path), 0);
+		for (intptr_t i = 0; i < 3; i++)
+			assert_int_equal(pthread_create(&thread[i], NULL, core_main, (void *)i), 0);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(pthread_join(thread[i], &failed), 0);
+			assert_null(failed);
+		}
+		assert_int_equal(runs, 3);
+		assert_int_equal(mtcp_destroy(), 0);
+	}
+	unlink(path);
+}
+
+static void on_stop(mctx_t mctx, int sock, int side, event_t event, filter_arg_t *arg)
+{
+	(void)sock;
+	(void)side;
+	(void)event;
+	(void)arg;
+	runs++;
+	assert_int_equal(mtcp_destroy_context(mctx), 0);
+}
+
+static void mtcp_destroy_context_in_a_handler_ends_the_run(void **state)
+{
+	const char *path = conf_file("");
+
+	(void)state;
+	runs = 0;
+	assert_int_equal(mtcp_init(path), 0);
+	mctx_t c = mtcp_create_context(0);
+	struct timeval soon = { 0, 1 };
+
+	assert_int_equal(mtcp_settimer(c, 1, &soon, on_stop), 0);
+	mtcp_app_join(c);
+	assert_int_equal(runs, 1);
+	FAILS(mtcp_settimer(NULL, 1, &soon, on_stop), EACCES);
+	assert_int_equal(mtcp_destroy(), 0);
+	unlink(path);
+}
+
 static void on_signal(int sig)
 {
 	runs += sig;
@@ -634,6 +707,8 @@ int main(void)
 		TEST(setsockopt_stops_both_sides_and_sizes_buffers),
 		TEST(mtcp_init_reads_mos_conf_and_mtcp_setconf_changes_it),
 		TEST(mtcp_create_context_join_and_destroy_run_the_packets_through),
+		TEST(mtcp_app_join_waits_for_the_threads_that_set_up_their_own_contexts),
+		TEST(mtcp_destroy_context_in_a_handler_ends_the_run),
 		TEST(mtcp_register_signal_sets_a_handler),
 		TEST(mtcp_core_affinitize_takes_any_core),
 		TEST(mtcp_cb_get_ts_is_the_time_of_the_packets),

@@ -527,6 +527,20 @@ client("rcv", function(pkt, conn) assert(conn:inject { side = "svr", payload = "
 ]])))
 	end)
 
+	it("leaves the packet in dispatch to be edited, too", function()
+		assert.equal([[
+C P. 1(6) ack 1 abXXcd
+S P. 1(5) ack 1 HELLO
+S . 6(0) ack 5
+]], (edited([[client("snd", function(pkt, conn)
+	assert(conn:inject { side = "svr", payload = "HELLO" })
+	assert(pkt:insert(2, "XX"))
+end)]], [[
+	+.01 C P. 1:5(4) ack 1
+	+.01 S .  1:1(0) ack 7
+]])))
+	end)
+
 	it("cuts payload into segments, with timestamps where the connection has them", function()
 		local path = kit.tmp ".pcap"
 		local script = kit.script(head .. [[
