@@ -361,6 +361,9 @@ void lua_dispatch_remove(struct lua_dispatch *d)
 		return;
 	d->w->d.engine = (struct engine){ .handle = NULL };
 	d->w->d.sets.hold = NULL;
+	/* It lay with the state, which goes. */
+	d->w->d.own = *d->w->d.ctx;
+	d->w->d.ctx = &d->w->d.own;
 }
 
 struct lua_dispatch *lua_dispatch_of(struct worker *w)

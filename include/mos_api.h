@@ -171,7 +171,7 @@ struct pkt_info {
 
 	struct ethhdr *ethh; /* NULL where the link is not Ethernet */
 	struct iphdr *iph;   /* innermost; an IPv6 header where its version says 6 */
-	struct tcphdr *tcph; /* the fixed 20 bytes are there; doff may claim options that the capture cut off */
+	struct tcphdr *tcph; /* options that doff claims and the capture cut off are zeros */
 	uint8_t *payload;
 };
 #define PKT_INFO_LEN offsetof(struct pkt_info, ethh)

@@ -6,7 +6,7 @@
 #include "pkt/edit.h"
 #include "rewrite.h"
 
-enum { LINK_ETHERNET = 1, ETHERNET_BYTES = 14, TCP_BYTES = 20 };
+enum { LINK_ETHERNET = 1, ETHERNET_BYTES = 14, TCP_BYTES = 20, OPTIONS_MAX = 40 };
 
 static uint16_t short_length(uint64_t n)
 {
@@ -14,12 +14,12 @@ static uint16_t short_length(uint64_t n)
 }
 
 /*
- * Room for the frame so that its IP header is aligned for struct iphdr; NULL when memory is out. It grows to the
- * largest frame asked for and stays.
+ * Room for the frame, and behind it for options that the capture cut off, so that its IP header is aligned for struct
+ * iphdr; NULL when memory is out. It grows to the largest frame asked for and stays.
  */
 static uint8_t *frame_room(struct dispatch *d, const struct mos_packet *p)
 {
-	size_t shift = -(size_t)p->l3 % 4, need = p->caplen + shift;
+	size_t shift = -(size_t)p->l3 % 4, need = p->caplen + shift + OPTIONS_MAX;
 
 	if (need > d->frame_cap || !d->frame) {
 		uint8_t *frame = realloc(d->frame, need);
@@ -89,6 +89,7 @@ int mtcp_getlastpkt(mctx_t m, int sock, int side, struct pkt_info *info)
 	if (!frame)
 		return call_fail(ENOMEM);
 	memcpy(frame, p->data, p->caplen);
+	memset(frame + p->caplen, 0, OPTIONS_MAX);
 	describe(info, p, frame);
 	if (info->tcph && d->ctx->conn)
 		info->offset = payload_offset(d->ctx->conn, p);

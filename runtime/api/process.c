@@ -331,6 +331,42 @@ static void wait_start(struct process *g)
 	}
 }
 
+static bool is_paired(const struct conf *c, const char *port)
+{
+	for (unsigned i = 0; i < c->pairs.n; i++)
+		if (strcmp(c->pairs.v[i].name, port) == 0 || strcmp(c->pairs.v[i].value, port) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The interfaces of netdev as ports: pairs by nic_forward_table, or, of two without one, each other; what is in no pair is
+ * watched, as all are where nothing is to leave.
+ */
+static unsigned ports_of(const struct conf *c, struct io_pair *pairs)
+{
+	bool forward = c->forward && c->ip_forward;
+	unsigned n = 0;
+
+	if (forward && !c->pairs.n && c->netdev.n == 2) {
+		pairs[0] = (struct io_pair){ c->netdev.v[0].name, c->netdev.v[1].name };
+		return 1;
+	}
+	for (unsigned i = 0; forward && i < c->pairs.n; i++)
+		pairs[n++] = (struct io_pair){ c->pairs.v[i].name, c->pairs.v[i].value };
+	for (unsigned i = 0; i < c->netdev.n; i++)
+		if (!forward || !is_paired(c, c->netdev.v[i].name))
+			pairs[n++] = (struct io_pair){ c->netdev.v[i].name, NULL };
+	return n;
+}
+
+static struct io *open_ports(const struct process *g, char *err, size_t errlen)
+{
+	struct io_pair pairs[2 * CONF_LIST_MAX];
+
+	return io_live_open(pairs, ports_of(&g->conf, pairs), NULL, g->crew.n + 1, err, errlen);
+}
+
 static int open_input(struct process *g, char *err, size_t errlen)
 {
 	const struct conf *c = &g->conf;
@@ -343,11 +379,12 @@ static int open_input(struct process *g, char *err, size_t errlen)
 			return -EINVAL;
 		}
 	}
-	if (!c->pcap_in.n) {
+	if (!c->pcap_in.n && !c->netdev.n) {
 		snprintf(err, errlen, "no input: netdev names neither a capture (pcap_in = FILE) nor an interface");
 		return -EINVAL;
 	}
-	struct io *in = io_pcap_open(files, c->pcap_in.n, NULL, err, errlen);
+	struct io *in = c->pcap_in.n ? io_pcap_open(files, c->pcap_in.n, NULL, err, errlen)
+				     : open_ports(g, err, errlen);
 
 	if (!in)
 		return -EIO;

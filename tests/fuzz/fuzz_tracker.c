@@ -6,7 +6,6 @@
  * Input: settings, two of them; then segments of 7 bytes.
  */
 #include "fuzz.h"
-#include "path.h"
 #include "pkt/bytes.h"
 #include "watch.h"
 
@@ -141,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct feed f = { data, size };
 	uint8_t a = feed_u8(&f), b = feed_u8(&f);
 	struct settings set;
-	struct watch watch = { .whims = b >> 2, .bytes = check_bytes };
+	struct watch watch = { .whims = b >> 2 | (a & 0x60u) << 1, .bytes = check_bytes };
 	uint64_t now_ns = 1000000000;
 	unsigned n = 0;
 
@@ -156,11 +155,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		now_ns += pause > 250 ? 40000000000 : pause * 1000000ull;
 		if (pause >= 8 || n == IO_BURST) {
-			path_burst(watch.w, n);
+			watch_burst(&watch, n);
 			n = 0;
 		}
 	}
-	path_burst(watch.w, n);
+	watch_burst(&watch, n);
 	watch_fini(&watch);
 	return 0;
 }

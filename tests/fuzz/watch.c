@@ -3,7 +3,11 @@
 #include <errno.h>
 
 #include "fuzz.h"
+#include "inject.h"
 #include "mos_api.h"
+#include "path.h"
+#include "pkt/decode.h"
+#include "pkt/edit.h"
 
 /* What a connection in the pool has been through. */
 struct life {
@@ -46,6 +50,49 @@ static void read_all(mctx_t m, int sock, int side, const struct mos_conn *c)
 	}
 }
 
+/* What has left must be well-formed whatever came in. */
+static void check_packet(const struct mos_packet *out)
+{
+	struct mos_packet p = { .data = out->data, .caplen = out->caplen, .len = out->len, .link = out->link };
+
+	CLAIM(packet_decode(&p) == MOS_DECODED_TCP);
+	CLAIM(p.payload_len == out->payload_len && p.payload_caplen == p.payload_len && packet_checksums_ok(&p));
+}
+
+void watch_burst(struct watch *t, unsigned n)
+{
+	struct worker *w = t->w;
+
+	path_burst(w, n);
+	for (uint32_t i = 0; i < w->outbox.n; i++)
+		check_packet(&w->outbox.v[i].packet);
+	outbox_reset(&w->outbox);
+	w->at = 0;
+}
+
+static void edit(mctx_t m, int sock, int side)
+{
+	static unsigned char bytes[3000];
+	uint16_t at = (uint16_t)(turn * 31 % 300), n = (uint16_t)(turn * 7 % (turn % 5 ? 40 : sizeof(bytes)));
+
+	if (turn % 2)
+		mtcp_setlastpkt(m, sock, side, at, bytes, n, MOS_INSERT | MOS_TCP_PAYLOAD);
+	else
+		mtcp_setlastpkt(m, sock, side, at, NULL, n, MOS_CHOMP | MOS_TCP_PAYLOAD);
+}
+
+static void send_some(mctx_t m, int sock, int side, const struct mos_ctx *ctx)
+{
+	struct pkt_info info;
+
+	if (turn % 5 == 0)
+		mtcp_abort(m, sock);
+	else if (ctx->pkt && mtcp_getlastpkt(m, sock, side, &info) == 0 && turn % 2)
+		mtcp_sendpkt(m, sock, &info);
+	else if (ctx->conn)
+		inject_segment(watching->w, ctx->conn, (int)(turn % 3 & 1), MOS_TH_ACK, "payload", turn % 8);
+}
+
 static void act(mctx_t m, int sock, int side, const struct mos_ctx *ctx)
 {
 	int limit = (int)(turn * 37 % 5000), which = (int)(turn % 3);
@@ -53,6 +100,10 @@ static void act(mctx_t m, int sock, int side, const struct mos_ctx *ctx)
 
 	if (ctx->pkt && whim(WATCH_DROPS, 7))
 		mtcp_setlastpkt(m, sock, side, 0, NULL, 0, MOS_DROP);
+	if (whim(WATCH_EDITS, 3))
+		edit(m, sock, side);
+	if (whim(WATCH_SENDS, 13))
+		send_some(m, sock, side, ctx);
 	if (whim(WATCH_RESIZES, 11))
 		mtcp_setsockopt(m, sock, SOL_MONSOCKET, turn % 2 ? MOS_CLIBUF : MOS_SVRBUF, &limit, sizeof(limit));
 	if (whim(WATCH_PEEKS, 3))
@@ -167,6 +218,7 @@ void watch_fini(struct watch *t)
 	for (unsigned i = 0; i <= WATCH_CONNS; i++)
 		CLAIM(!lives[i].alive);
 	CLAIM(w->stats.connections == w->stats.connections_ended);
+	CLAIM(w->rewrites.used == 0);
 	CLAIM(w->conns.used == 0 && w->d.socks.used == 0);
 	CLAIM(w->tcp.streams.used == 0 && w->tcp.seen.used == 0 && w->tcp.slab.used == 0);
 	worker_fini(w);

@@ -23,11 +23,15 @@ enum {
 	WATCH_RESIZES = 4,
 	WATCH_PEEKS = 8,
 	WATCH_SLEEPS = 16, /* does not read until the end */
-	WATCH_CLOSES = 32
+	WATCH_CLOSES = 32,
+	WATCH_EDITS = 64, /* puts bytes into streams, and takes some out */
+	WATCH_SENDS = 128 /* packets of its own, and resets */
 };
 
 /* set->max_conns is WATCH_CONNS at most. */
 void watch_init(struct watch *t, const struct settings *set);
+/* path_burst, and a look at what leaves. */
+void watch_burst(struct watch *t, unsigned n);
 /* Ends what is open, and checks that nothing is left. */
 void watch_fini(struct watch *t);
 

@@ -278,6 +278,20 @@ C R. 6(0) ack 1
 ]])))
 	end)
 
+	it("stays edited when nobody monitors it any more", function()
+		assert.equal([[
+C . 1(5) ack 1 aXbcd
+C . 1(5) ack 1 aXbcd
+S . 1(0) ack 5
+C . 6(1) ack 1 e
+]], (edited([[client("snd", function(pkt, conn) assert(pkt:insert(1, "X")) conn:stop() end)]], [[
+	+.01 C .  1:5(4) ack 1
+	+.01 C .  1:5(4) ack 1
+	+.01 S .  1:1(0) ack 6
+	+.01 C .  5:6(1) ack 1
+]])))
+	end)
+
 	it("is not edited by a packet that was dropped; its next copy may be edited otherwise", function()
 		assert.equal([[
 C . 1(5) ack 1 Yabcd

@@ -1,0 +1,105 @@
+-- Streams edited, reset and answered between two real hosts (tests/kit/net.lua), and a program with its own main().
+local kit = require "kit"
+local net = require "net"
+
+local here, reason = net.available()
+if not here then
+	describe("live editing", function()
+		pending("is not tested: " .. reason)
+	end)
+	return
+end
+
+local lan
+
+after_each(function()
+	if lan then
+		lan:down()
+		lan = nil
+	end
+end)
+
+local function folder(size)
+	local dir = kit.tmp ".www"
+	os.execute(("mkdir -p %s && head -c %d /dev/urandom > %s/file"):format(dir, size, dir))
+	return dir
+end
+
+local edit = [[
+local mos = require "mos"
+local mon = mos.monitor { filter = "tcp port 80", clibuf = 0, svrbuf = 0 }
+local edits = 0
+mon:on("pkt_in", "snd", function(conn, side, pkt)
+	if pkt.payload_len == 0 then return end
+	local start = pkt:payload_string(4)
+	local line = start == "GET " and "X-Via: mos-run\r\n"
+		or start == "HTTP" and ("X-Long: %s\r\n"):format(("x"):rep(3000))
+	local stop = line and pkt:payload_string(300):find "\r\n"
+	if stop and pkt:insert(stop + 1, line) then edits = edits + 1 end
+end)
+mos.at_exit(function() print("edits", edits) end)]]
+
+describe("between two hosts", function()
+	for _, offload in ipairs { false, true } do
+		it("a stream with bytes put into both directions arrives whole, offloads " .. (offload and "on" or "off"), function()
+			lan = net.up { offload = offload }
+			local dir, got, head = folder(3e6), kit.tmp ".got", kit.tmp ".head"
+			local run = lan:run { "-i", "left:right", "--stats", kit.script(edit) }
+			lan:serve(dir)
+			for _, address in ipairs { "10.7.0.2", "[fd00:7::2]" } do
+				local code, _, err = lan:sh("c", ("curl -sS --max-time 60 -D %s -o %s http://%s/file && cmp %s %s/file"):format(
+					head, got, address, got, dir))
+				assert.equal(0, code, err)
+				assert.matches("X%-Long: x+\r\n", kit.read(head))
+			end
+			assert.equal(0, run:stop())
+			assert.matches("edits\t[4-9]", run:out())
+			assert.matches("edit_failed +0 ", run:err())
+		end)
+	end
+
+	it("conn:reset ends both ends' connections at once", function()
+		lan = net.up()
+		local dir = folder(1000)
+		local run = lan:run { "-i", "left:right", kit.script [[
+local mon = require "mos".monitor { filter = "tcp port 80" }
+mon:on("conn_new_data", function(conn, side) if side == "svr" then assert(conn:reset()) end end)]] }
+		lan:serve(dir)
+		local code = lan:sh("c", "curl -sS --max-time 20 http://10.7.0.2/file")
+		assert.equal(56, code) -- the connection was reset by the peer
+		assert.equal(0, run:stop())
+	end)
+
+	it("conn:inject answers in the server's place", function()
+		lan = net.up()
+		local dir, got = folder(1000), kit.tmp ".got"
+		local run = lan:run { "-i", "left:right", kit.script [[
+local mon = require "mos".monitor { filter = "tcp port 80" }
+mon:on("pkt_in", "rcv", function(conn, side, pkt)
+	if side == "svr" and pkt.payload_len > 0 then
+		assert(conn:inject { side = "svr", payload = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nblocked" })
+	end
+end)]] }
+		lan:serve(dir)
+		local code, _, err = lan:sh("c", ("curl -sS --max-time 20 -o %s http://10.7.0.2/file"):format(got))
+		assert.equal(0, code, err)
+		assert.equal("blocked", kit.read(got))
+		assert.equal(0, run:stop())
+	end)
+end)
+
+describe("a program with a main() of its own", function()
+	it("runs between two interfaces of mos.conf until it is told to stop", function()
+		lan = net.up()
+		local dir, got = folder(1e6), kit.tmp ".got"
+		local rules = kit.write(kit.tmp ".rules", "deny any any:81\n")
+		local conf = kit.write(kit.tmp ".conf", "mos {\n netdev {\n left 0x1\n right 0x1\n }\n}\n")
+		local run = lan:start("r", { kit.build .. "/tests/programs/firewall", "-f", conf, "-c", "2", "-r", rules })
+		lan:serve(dir)
+		assert.is_true(lan:wait("c", ("curl -sS --max-time 5 -o %s http://10.7.0.2/file && cmp %s %s/file"):format(got, got,
+			dir)))
+		assert.not_equal(0, (lan:sh("c", "curl -sS --max-time 1 http://10.7.0.2:81/file")))
+		assert.equal(0, run:stop "TERM")
+		assert.matches("%d+ allowed, 1 denied", run:out())
+	end)
+end)
