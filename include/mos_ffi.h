@@ -196,12 +196,13 @@ enum mos_end_reason {
 /* Why ERROR was raised. */
 enum mos_error_reason {
 	MOS_ERR_NONE = 0,
-	MOS_ERR_BUFFER_FULL,   /* before unread bytes are overwritten */
+	MOS_ERR_BUFFER_FULL,   /* before unread bytes are overwritten, or after new ones found no room */
 	MOS_ERR_OUT_OF_WINDOW, /* segment, or RST, outside the receiver's window */
 	MOS_ERR_CONFLICT,      /* a retransmission with other bytes */
 	MOS_ERR_CHECKSUM,
 	MOS_ERR_MALFORMED,
-	MOS_ERR_GAP, /* bytes that the other end acknowledged and nobody here saw */
+	MOS_ERR_GAP,    /* bytes that the other end acknowledged and nobody here saw */
+	MOS_ERR_MEMORY, /* all buffers together are too large: this side's is given up, and what follows is not kept */
 	MOS_ERR_COUNT
 };
 
@@ -216,6 +217,7 @@ enum {
 	MOS_CONN_STOPPED = 1 << 6,   /* both sides stopped */
 	MOS_CONN_NOBUF = 1 << 7,     /* its client buffers nothing; shifted left by one: its server */
 	MOS_CONN_REWRITTEN = 1 << 9, /* its streams are edited: rewrite is set */
+	MOS_CONN_STARVED = 1 << 10,  /* its client's buffer was given up (MOS_ERR_MEMORY); shifted: its server's */
 	MOS_CONN_EPOCH = 1 << 14,    /* which script it has followed; see takeover.h */
 	MOS_CONN_PLAIN = 1 << 15     /* established, nothing missing or closing: see tcp/plain.h */
 };

@@ -60,7 +60,6 @@ static void evict(struct worker *w)
 		    (is_half_open(c) == is_half_open(best) && c->last_ns < best->last_ns))
 			best = c;
 	}
-	w->stats.conn_limit++;
 	if (best)
 		connection_end(w, best, MOS_ENDED_LIMIT);
 }
@@ -80,10 +79,14 @@ static uint64_t uid_of(const struct mos_packet *p)
 	return x;
 }
 
+/* NULL: no more connections. */
 static struct mos_conn *record_get(struct worker *w, uint32_t *idx)
 {
-	if (w->conns.used >= w->set.max_conns)
-		evict(w);
+	if (w->conns.used >= w->set.max_conns) {
+		w->stats.conn_limit++;
+		if (!w->set.conns_pass)
+			evict(w);
+	}
 	*idx = pool_get(&w->conns);
 	if (!*idx)
 		return NULL;
@@ -123,11 +126,19 @@ static struct mos_conn *open_connection(struct worker *w, const struct mos_packe
 	uint64_t accepted;
 	uint32_t idx;
 
-	if ((!syn && !pending && !w->set.midstream) || !(accepted = acceptors(w, p)))
+	if (!syn && !pending && !w->set.midstream) {
+		w->stats.orphans_no_syn++;
 		return NULL;
+	}
+	if (!(accepted = acceptors(w, p))) {
+		w->stats.orphans_filtered++;
+		return NULL;
+	}
 	struct mos_conn *c = record_get(w, &idx);
-	if (!c)
+	if (!c) {
+		w->stats.orphans_limit++;
 		return NULL;
+	}
 	c->key = p->key;
 	c->hash = (uint32_t)p->hash;
 	c->flags = w->live;
@@ -136,6 +147,7 @@ static struct mos_conn *open_connection(struct worker *w, const struct mos_packe
 	if (table_insert(&w->table, p->hash, idx) < 0) {
 		c->flags = 0;
 		pool_put(&w->conns, idx);
+		w->stats.orphans_limit++;
 		return NULL;
 	}
 	track_start(c, p);

@@ -4,7 +4,12 @@
 #include "connection.h"
 #include "takeover.h"
 
-enum { GAP_WAIT_NS = 200 * 1000 * 1000 };
+enum {
+	GAP_WAIT_NS = 200 * 1000 * 1000,
+	STARVE_PROBES = 64,
+	STARVE_MAX = 8,          /* buffers given up for one packet */
+	SLAB_PIECE = 1024 * 1024 /* that a buffer may need at once */
+};
 
 static void raise_all(struct worker *w, bool between);
 
@@ -72,12 +77,65 @@ static struct stream *make_stream(struct worker *w, struct mos_conn *c, int side
 		}
 		i = s->next;
 	}
-	if (!limit)
-		return NULL;
-	struct stream *st = track_stream_make(&w->tcp, c, side, limit, policy, start);
-	if (!st)
-		w->stats.memory_limit++;
-	return st;
+	return limit ? track_stream_make(&w->tcp, c, side, limit, policy, start) : NULL;
+}
+
+/* Bytes that are going to be lost for want of room, n of them. */
+static void lose(struct worker *w, struct mos_conn *c, int side, uint64_t n, struct mos_packet *p)
+{
+	w->stats.buffer_full++;
+	w->stats.buffer_lost_bytes += n;
+	connection_error(w, c, side, MOS_ERR_BUFFER_FULL, p);
+}
+
+/* The buffer of `side` is given up: what it holds is announced before it goes. */
+static void starve(struct worker *w, struct mos_conn *c, int side)
+{
+	raise_new_data(w, c, side);
+	track_stream_drop(&w->tcp, c, side);
+	c->flags |= (uint16_t)(MOS_CONN_STARVED << side);
+	w->stats.memory_limit++;
+	connection_error(w, c, side, MOS_ERR_MEMORY, NULL);
+}
+
+/*
+ * Give up the largest buffer among those of the next few connections of the pool: looking at a few keeps the cost of a
+ * flood constant. False if none of them has any.
+ */
+static bool starve_largest(struct worker *w)
+{
+	struct mos_conn *best = NULL;
+	size_t most = 0;
+	int best_side = 0;
+
+	for (unsigned i = 0; i < STARVE_PROBES; i++) {
+		w->probe = w->probe % w->conns.top + 1;
+		struct mos_conn *c = worker_conn(w, w->probe);
+
+		for (int side = 0; side < 2 && (c->flags & MOS_CONN_LIVE); side++) {
+			const struct stream *st = track_stream(&w->tcp, c, side);
+
+			if (!st || st->cap <= most)
+				continue;
+			best = c;
+			best_side = side;
+			most = st->cap;
+		}
+	}
+	if (best)
+		starve(w, best, best_side);
+	return best != NULL;
+}
+
+/* With settings.memory_largest: room in the worker's memory for st to take bytes up to offset `end`. */
+static void make_memory(struct worker *w, const struct stream *st, uint64_t end)
+{
+	const struct slab *slab = &w->tcp.slab;
+	size_t more = end - st->base > st->room ? 2 * (size_t)(st->limit < SLAB_PIECE ? st->limit : SLAB_PIECE) : 0;
+
+	for (unsigned i = 0; i < STARVE_MAX && slab->limit && slab->used + more > slab->limit; i++)
+		if (!starve_largest(w))
+			break;
 }
 
 static void note_early(struct mos_end *r, const struct stream *st)
@@ -128,6 +186,7 @@ static void give_up(struct worker *w, struct mos_conn *c, int side, uint64_t to,
 	w->stats.gap_bytes += missing;
 	note_early(&c->end[side], st);
 	mark_dirty(w, c, side);
+	w->gave_up = true;
 	connection_error(w, c, side, MOS_ERR_GAP, p);
 }
 
@@ -175,19 +234,39 @@ static void skip_cut(struct worker *w, struct mos_conn *c, int side, const struc
 {
 	struct stream *st = track_stream(&w->tcp, c, side);
 
+	w->stats.cut_bytes += s->len - have;
 	if (st && st->cont >= s->off + have)
 		give_up(w, c, side, s->off + s->len, p);
+}
+
+/* NULL: there is none, and what is lost for it is counted. */
+static struct stream *stream_for(struct worker *w, struct mos_conn *c, int side, uint64_t end, struct mos_packet *p)
+{
+	struct stream *st = track_stream(&w->tcp, c, side);
+
+	if (!st && !(c->flags & MOS_CONN_STARVED << side))
+		st = make_stream(w, c, side, 0);
+	if (st && __builtin_expect(w->set.memory_largest, 0)) {
+		make_memory(w, st, end);
+		st = track_stream(&w->tcp, c, side);
+	}
+	if (!st)
+		lose(w, c, side, p->payload_caplen, p);
+	return st;
 }
 
 static void write_bytes(struct worker *w, struct mos_conn *c, int side, const struct segment *s, uint32_t have,
 			struct mos_packet *p)
 {
-	struct stream *st = track_stream(&w->tcp, c, side);
+	struct stream *st = stream_for(w, c, side, s->off + have, p);
+	uint64_t full = w->stats.buffer_full;
 
-	if (!st && !(st = make_stream(w, c, side, 0)))
+	if (!st)
 		return;
 	if (s->off > st->cont)
 		make_way(w, c, side, s, have, p);
+	else if (st->policy == MOS_OVERLAP_POLICY_LAST && s->off < st->cont)
+		raise_new_data(w, c, side); /* read, whatever the size of bursts is, before they change */
 	if (!(st = track_stream(&w->tcp, c, side)))
 		return;
 	uint64_t keep = make_room(w, c, side, s->off, have, p);
@@ -195,8 +274,12 @@ static void write_bytes(struct worker *w, struct mos_conn *c, int side, const st
 		return;
 	uint64_t lost = st->lost;
 	struct stream_write out = stream_write(st, &w->tcp.slab, s->off, p->data + p->payload + s->skip, have, keep);
-	w->stats.buffer_lost_bytes += st->lost - lost;
+	lost = st->lost - lost;
 	note_early(&c->end[side], st);
+	if (lost && full == w->stats.buffer_full)
+		lose(w, c, side, lost, p);
+	else
+		w->stats.buffer_lost_bytes += lost;
 	if (out.grown)
 		mark_dirty(w, c, side);
 	if (out.conflict) {
@@ -205,6 +288,13 @@ static void write_bytes(struct worker *w, struct mos_conn *c, int side, const st
 	}
 	if (have < s->len)
 		skip_cut(w, c, side, s, have, p);
+}
+
+void delivery_pass_gaps(struct worker *w, struct mos_conn *c)
+{
+	w->gave_up = false;
+	raise_new_data(w, c, MOS_SIDE_CLI);
+	raise_new_data(w, c, MOS_SIDE_SVR);
 }
 
 static void check_early(struct worker *w, struct mos_conn *c, struct mos_packet *p)
@@ -277,15 +367,37 @@ void delivery_plain_bytes(struct worker *w, struct mos_conn *c, struct mos_packe
 		delivery_packet(w, c, p, &s);
 }
 
+/*
+ * How far the bytes that `side` received reach, as it has acknowledged them. One byte more than was seen, without a FIN, is
+ * the FIN's place: it was not captured.
+ */
+static uint64_t received_to(const struct mos_conn *c, int side)
+{
+	const struct mos_end *e = &c->end[!side];
+	uint64_t acked = track_acked(c, !side);
+
+	return acked == e->nxt_off + 1 && !(e->flags & MOS_END_FIN) ? e->nxt_off : acked;
+}
+
+/* Holes, and what was acknowledged behind the last byte that came or instead of any. */
+static void finish_side(struct worker *w, struct mos_conn *c, int side)
+{
+	uint64_t to = delivery_wanted(c, side) && !(c->flags & MOS_CONN_STARVED << side) ? received_to(c, side) : 0;
+	struct stream *st = track_stream(&w->tcp, c, side);
+
+	while (st && st->early.n) {
+		give_up(w, c, side, st->early.v[0].from, NULL);
+		st = track_stream(&w->tcp, c, side);
+	}
+	if (!st && to)
+		st = make_stream(w, c, side, 0);
+	if (st && to > st->cont)
+		give_up(w, c, side, to, NULL);
+	raise_new_data(w, c, side);
+}
+
 void delivery_finish(struct worker *w, struct mos_conn *c)
 {
-	for (int side = 0; side < 2; side++) {
-		struct stream *st = track_stream(&w->tcp, c, side);
-
-		while (st && st->early.n) {
-			give_up(w, c, side, st->early.v[0].from, NULL);
-			st = track_stream(&w->tcp, c, side);
-		}
-		raise_new_data(w, c, side);
-	}
+	finish_side(w, c, MOS_SIDE_CLI);
+	finish_side(w, c, MOS_SIDE_SVR);
 }

@@ -27,6 +27,12 @@ static inline void delivery_plain(struct worker *w, struct mos_conn *c, struct m
 		delivery_plain_bytes(w, c, p, sender, off);
 }
 
+/*
+ * Behind a packet for which a hole was given up: have readers pass the gap at once, so that what still comes for it is late
+ * whatever the size of bursts is.
+ */
+void delivery_pass_gaps(struct worker *w, struct mos_conn *c);
+
 /* Raise CONN_NEW_DATA for every side that the burst brought bytes. */
 void delivery_new_data(struct worker *w);
 

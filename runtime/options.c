@@ -194,16 +194,26 @@ static bool read_digits(const char **s, uint64_t max, uint64_t *n)
 	return true;
 }
 
+/* What stands behind a limit's value: nothing or ",first" (false), or ",second" (true). */
+static int set_policy(bool *which, const char *option, const char *s, const char *first, const char *second,
+		      const struct reason *why)
+{
+	*which = *s == ',' && strcmp(s + 1, second) == 0;
+	if (!*s || *which || strcmp(s + 1, first) == 0)
+		return 0;
+	return usage(why, "%s: what is done at the limit is %s or %s, not '%s'", option, first, second, s + 1);
+}
+
 static int set_max_conns(struct options *o, const char *value, const struct reason *why)
 {
 	enum { MOST = 100000000 };
 	const char *s = value;
 	uint64_t n;
 
-	if (!read_digits(&s, MOST, &n) || *s || n == 0)
+	if (!read_digits(&s, MOST, &n) || (*s && *s != ',') || n == 0)
 		return usage(why, "--max-conns takes a number from 1 to %d, not '%s'", MOST, value);
 	o->set.max_conns = (uint32_t)n;
-	return 0;
+	return set_policy(&o->set.conns_pass, "--max-conns", s, "evict", "pass", why);
 }
 
 static int set_workers(struct options *o, const char *value, const struct reason *why)
@@ -229,45 +239,50 @@ static int set_repeat(struct options *o, const char *value, const struct reason 
 	return 0;
 }
 
-/* The power of two that a size's suffix stands for; -1 if it is none. */
-static int suffix_shift(const char *suffix)
+/* The power of two that a size's suffix at *s stands for, which is taken; -1 if it is none. */
+static int suffix_shift(const char **s)
 {
 	static const char letters[] = "KMG";
-	const char *at = *suffix ? strchr(letters, *suffix & ~0x20) : NULL;
+	const char *at = **s ? strchr(letters, **s & ~0x20) : NULL;
 
-	if (!*suffix)
-		return 0;
-	return at && *at && !suffix[1] ? 10 * (int)(at - letters + 1) : -1;
+	if (!at || !*at)
+		return **s && **s != ',' ? -1 : 0;
+	++*s;
+	return 10 * (int)(at - letters + 1);
 }
 
-/* Digits and a suffix as bytes. */
-static bool read_size(const char *s, size_t *bytes)
+/* Digits and a suffix as bytes; *rest is what stands behind them. */
+static bool read_size(const char *s, size_t *bytes, const char **rest)
 {
 	uint64_t n;
 
 	if (!read_digits(&s, SIZE_MAX, &n))
 		return false;
-	int shift = suffix_shift(s);
+	int shift = suffix_shift(&s);
 
 	if (shift < 0 || n > SIZE_MAX >> shift)
 		return false;
 	*bytes = n << shift;
+	*rest = s;
 	return true;
 }
 
 static int set_buffer_memory(struct options *o, const char *value, const struct reason *why)
 {
-	if (read_size(value, &o->set.buffer_memory))
-		return 0;
-	return usage(why, "--buffer-memory takes a size such as 64M or 2G, not '%s'", value);
+	const char *rest;
+
+	if (!read_size(value, &o->set.buffer_memory, &rest) || (*rest && *rest != ','))
+		return usage(why, "--buffer-memory takes a size such as 64M or 2G, not '%s'", value);
+	return set_policy(&o->set.memory_largest, "--buffer-memory", rest, "lose", "largest", why);
 }
 
 /* A state needs about 1M before a script has done anything. */
 static int set_script_memory(struct options *o, const char *value, const struct reason *why)
 {
+	const char *rest;
 	size_t n;
 
-	if (!read_size(value, &n) || (n && n < 4 << 20))
+	if (!read_size(value, &n, &rest) || *rest || (n && n < 4 << 20))
 		return usage(why, "--script-memory takes a size from 4M on such as 256M, or 0, not '%s'", value);
 	o->set.script_memory = n;
 	return 0;

@@ -110,12 +110,25 @@ __attribute__((noinline)) static void orphan_packet(struct worker *w, struct mos
 	}
 }
 
-static void count_segment(struct stats *st, const struct mos_conn *c, const struct segment *s)
+/* Payload that is not going to reach a stream. */
+static void count_lost_payload(struct stats *st, const struct mos_packet *p, const struct segment *s)
 {
-	bool closed = c->flags & MOS_CONN_CLOSED;
+	if (s->ignored)
+		st->refused_bytes += p->payload_len;
+	else if (s->flags & MOS_TH_RST)
+		st->rst_bytes += p->payload_len;
+	else
+		st->outside_bytes += s->skip + s->beyond;
+}
 
-	if (__builtin_expect(!(s->rexmit | s->keepalive | s->out_of_order | s->error | closed), 1))
+static void count_segment(struct stats *st, const struct mos_conn *c, const struct mos_packet *p,
+			  const struct segment *s)
+{
+	bool closed = c->flags & MOS_CONN_CLOSED, rst = s->flags & MOS_TH_RST;
+
+	if (__builtin_expect(!(s->rexmit | s->keepalive | s->out_of_order | s->error | closed | rst), 1))
 		return;
+	count_lost_payload(st, p, s);
 	st->rexmit_packets += s->rexmit;
 	st->keepalives += s->keepalive;
 	st->out_of_order_packets += s->out_of_order;
@@ -176,7 +189,7 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 		dispatch_conn(d, c, BIT_REXMIT_RCV, !s.side, p);
 	}
 	bool was_closed = c->flags & MOS_CONN_CLOSED;
-	count_segment(&w->stats, c, &s);
+	count_segment(&w->stats, c, p, &s);
 	changed = track_receiver(c, &s);
 	if (s.error)
 		connection_error(w, c, !s.side, s.error, p);
@@ -187,6 +200,8 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 	w->seg = NULL;
 	if (__builtin_expect((c->flags & MOS_CONN_REWRITTEN) || p->verdict == MOS_DROPPED, 0))
 		rewrite_packet(w, c, p, &s);
+	if (__builtin_expect(w->gave_up, 0))
+		delivery_pass_gaps(w, c);
 	if (!was_closed && (c->flags & MOS_CONN_CLOSED))
 		connection_closed(w, c);
 }

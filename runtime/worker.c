@@ -249,6 +249,14 @@ static uint64_t buffer_start(const struct worker *w, const struct mos_conn *c, i
 	return off < 0 ? 0 : (uint64_t)off < e->nxt_off ? (uint64_t)off : e->nxt_off;
 }
 
+static void resize_buffer(struct worker *w, struct stream *st, uint64_t limit)
+{
+	uint64_t lost = st->lost;
+
+	stream_resize(st, &w->tcp.slab, limit);
+	w->stats.buffer_lost_bytes += st->lost - lost;
+}
+
 void worker_set_buffer(struct worker *w, struct mos_conn *c, int side, uint64_t limit)
 {
 	uint16_t off = (uint16_t)(MOS_CONN_NOBUF << side);
@@ -259,9 +267,9 @@ void worker_set_buffer(struct worker *w, struct mos_conn *c, int side, uint64_t 
 		track_stream_drop(&w->tcp, c, side);
 		return;
 	}
-	c->flags &= (uint16_t)~off;
+	c->flags &= (uint16_t) ~(off | MOS_CONN_STARVED << side);
 	if (st)
-		stream_resize(st, &w->tcp.slab, limit);
+		resize_buffer(w, st, limit);
 	else
 		track_stream_make(&w->tcp, c, side, limit, MOS_OVERLAP_POLICY_FIRST, buffer_start(w, c, side));
 }

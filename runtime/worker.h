@@ -22,12 +22,17 @@
 #include "pkt/framing.h"
 #include "tcp/track.h"
 
+/* Packets that path_burst takes at once; IO_BURST of them are read at a time. */
+enum { WORKER_BURST = 256 };
+
 /* What decides a packet whose handler failed. */
 enum on_error { ON_ERROR_PASS, ON_ERROR_DROP, ON_ERROR_STOP };
 
 struct settings {
 	uint32_t max_conns;
+	bool conns_pass;       /* at that limit new connections pass untracked; else others end to make room */
 	size_t buffer_memory;  /* bytes for stream buffers */
+	bool memory_largest;   /* at that limit the largest buffers are given up; else bytes are lost as they come */
 	uint64_t default_buf;  /* receive buffer limit of a passive socket that sets none */
 	uint64_t linger_ns;    /* how long a closed connection's record stays */
 	uint64_t half_open_ns; /* idle times after which a connection ends */
@@ -70,15 +75,16 @@ struct worker {
 	struct io *in;
 	struct io_writer *out;     /* NULL: nobody wants what passes */
 	pthread_mutex_t *out_lock; /* NULL: no other worker writes to out */
-	struct mos_packet burst[IO_BURST];
+	struct mos_packet burst[WORKER_BURST];
 	uint32_t at; /* the packet of burst in dispatch, or about to be; its length: those are done */
 	struct stream_piece pieces[IO_BURST]; /* payloads of the burst, where a stream holds them */
 	bool looks_back;                      /* programs may ask for bytes that they have read before */
 	uint64_t now_ns;
 	uint64_t wake_ns; /* nothing is due before this time */
 
-	uint32_t dirty[4 * IO_BURST]; /* index << 1 | side of who owes a CONN_NEW_DATA */
+	uint32_t dirty[4 * WORKER_BURST]; /* index << 1 | side of who owes a CONN_NEW_DATA */
 	uint32_t dirty_n;
+	bool gave_up;   /* a hole was given up for the packet in dispatch */
 	uint32_t probe; /* where the search for a connection to give up goes on */
 
 	const int *stop; /* set by a signal or another thread; NULL: never */

@@ -14,14 +14,17 @@
 #include "mos_ffi.h"
 
 /* X(field, meaning) */
-#define STATS_PACKETS(X)                                     \
-	X(packets, "packets read")                           \
-	X(bytes, "their bytes on the wire")                  \
-	X(tcp_packets, "with a TCP header")                  \
-	X(orphans, "without a connection")                   \
-	X(bad_checksum, "with a wrong checksum, if checked") \
-	X(dropped, "dropped by a handler's verdict")         \
-	X(sent, "made by handlers")                          \
+#define STATS_PACKETS(X)                                            \
+	X(packets, "packets read")                                  \
+	X(bytes, "their bytes on the wire")                         \
+	X(tcp_packets, "with a TCP header")                         \
+	X(orphans, "without a connection")                          \
+	X(orphans_no_syn, "of these, TCP that began before")        \
+	X(orphans_filtered, "of these, TCP that no filter accepts") \
+	X(orphans_limit, "of these, TCP refused at a limit")        \
+	X(bad_checksum, "with a wrong checksum, if checked")        \
+	X(dropped, "dropped by a handler's verdict")                \
+	X(sent, "made by handlers")                                 \
 	X(written, "written")
 
 #define STATS_FRAGMENTS(X)                                                        \
@@ -41,18 +44,22 @@
 	X(connections_ended, "ended")                             \
 	X(sockets, "active sockets opened for them")
 
-#define STATS_TCP(X)                                                    \
-	X(rexmit_packets, "packets that repeat a byte, SYN or FIN")     \
-	X(out_of_order_packets, "packets that left a hole before them") \
-	X(gaps, "holes given up: acknowledged and never seen")          \
-	X(gap_bytes, "bytes missing in them")                           \
-	X(out_of_window, "segments outside the receiver's window")      \
-	X(rst_ignored, "blind RSTs (RFC 5961 3.2)")                     \
-	X(paws_rejected, "segments with an old timestamp (RFC 7323 5)") \
-	X(conflicts, "retransmissions with other bytes")                \
-	X(keepalives, "keep-alive probes")                              \
-	X(after_close_packets, "packets of connections already closed") \
-	X(edits, "edits of streams in flight")                          \
+#define STATS_TCP(X)                                                         \
+	X(rexmit_packets, "packets that repeat a byte, SYN or FIN")          \
+	X(out_of_order_packets, "packets that left a hole before them")      \
+	X(gaps, "holes given up: acknowledged and never seen")               \
+	X(gap_bytes, "bytes missing in them")                                \
+	X(cut_bytes, "payload that the capture cut off")                     \
+	X(refused_bytes, "payload of segments refused: window, time, RST")   \
+	X(outside_bytes, "payload below a stream's start or behind its FIN") \
+	X(rst_bytes, "payload of RSTs, which belongs to no stream")          \
+	X(out_of_window, "segments outside the receiver's window")           \
+	X(rst_ignored, "blind RSTs (RFC 5961 3.2)")                          \
+	X(paws_rejected, "segments with an old timestamp (RFC 7323 5)")      \
+	X(conflicts, "retransmissions with other bytes")                     \
+	X(keepalives, "keep-alive probes")                                   \
+	X(after_close_packets, "packets of connections already closed")      \
+	X(edits, "edits of streams in flight")                               \
 	X(edit_failed, "packets that could not be edited, and dropped")
 
 #define STATS_PORTS(X)                                                                            \
@@ -62,12 +69,12 @@
 	X(queue_lost, "dropped because a worker's queue was full")                                \
 	X(unsent, "that a port did not take")
 
-#define STATS_LIMITS(X)                                                      \
-	X(buffer_full, "times that unread bytes made room for new ones")     \
-	X(buffer_lost_bytes, "bytes that no buffer could keep")              \
-	X(conn_limit, "connections ended or refused: too many connections")  \
-	X(sock_limit, "active sockets refused: too many sockets")            \
-	X(memory_limit, "buffers refused: too many bytes in stream buffers") \
+#define STATS_LIMITS(X)                                                       \
+	X(buffer_full, "times that bytes found no room in a buffer")          \
+	X(buffer_lost_bytes, "bytes that no buffer could keep")               \
+	X(conn_limit, "connections ended or refused: too many connections")   \
+	X(sock_limit, "active sockets refused: too many sockets")             \
+	X(memory_limit, "buffers refused or given up: too many bytes in all") \
 	X(edit_limit, "edits refused: too many, or bytes, not acknowledged")
 
 #define STATS_HANDLERS(X)                \

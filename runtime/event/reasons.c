@@ -18,6 +18,7 @@ static const char *const error_reasons[MOS_ERR_COUNT] = {
 	[MOS_ERR_CHECKSUM] = "checksum",
 	[MOS_ERR_MALFORMED] = "malformed",
 	[MOS_ERR_GAP] = "gap",
+	[MOS_ERR_MEMORY] = "memory",
 };
 
 const char *end_reason_name(uint32_t reason)

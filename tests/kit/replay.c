@@ -27,8 +27,8 @@ static void say(struct replay *r, const char *fmt, ...)
 
 static const char *error_name(int reason)
 {
-	static const char *const names[] = { "none",      "buffer_full", "out_of_window", "conflict", "checksum",
-					     "malformed", "gap" };
+	static const char *const names[] = { "none",     "buffer_full", "out_of_window", "conflict",
+					     "checksum", "malformed",   "gap",           "memory" };
 	return names[reason];
 }
 

@@ -252,6 +252,29 @@ static void interfaces_are_watched_or_paired(void **state)
 	options_fini(&l.o);
 }
 
+static void what_is_done_at_a_limit_stands_behind_it(void **state)
+{
+	static const struct {
+		const char *line;
+		bool conns_pass, memory_largest;
+	} lines[] = {
+		{ "a.lua", false, false },
+		{ "a.lua --max-conns 5,pass --buffer-memory 5M,largest", true, true },
+		{ "a.lua --max-conns 5,evict --buffer-memory 5,lose", false, false },
+		{ "a.lua --max-conns 5,pass --max-conns 6 --buffer-memory 5,largest", false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct line l;
+
+		parse_fine(&l, lines[i].line);
+		assert_int_equal(l.o.set.conns_pass, lines[i].conns_pass);
+		assert_int_equal(l.o.set.memory_largest, lines[i].memory_largest);
+		options_fini(&l.o);
+	}
+}
+
 static void encapsulations_to_leave_add_up_and_an_overlap_policy_is_one(void **state)
 {
 	struct line l;
@@ -328,6 +351,10 @@ static void what_is_wrong_is_named_in_one_line(void **state)
 		{ "a.lua --frag-overlap os2",
 		  "unknown --frag-overlap 'os2'; there are first, last, bsd, linux, old_linux, windows, vista, solaris, hpux, "
 		  "macos" },
+		{ "a.lua --max-conns 5,refuse",
+		  "--max-conns: what is done at the limit is evict or pass, not 'refuse'" },
+		{ "a.lua --buffer-memory 5M,",
+		  "--buffer-memory: what is done at the limit is lose or largest, not ''" },
 		{ "a.lua --max-conns 0", "--max-conns takes a number from 1 to 100000000, not '0'" },
 		{ "a.lua --max-conns -1", "--max-conns takes a number from 1 to 100000000, not '-1'" },
 		{ "a.lua --max-conns 1e6", "--max-conns takes a number from 1 to 100000000, not '1e6'" },
@@ -456,6 +483,7 @@ int main(void)
 		cmocka_unit_test(sizes_have_suffixes),
 		cmocka_unit_test(seconds_have_decimals),
 		cmocka_unit_test(interfaces_are_watched_or_paired),
+		cmocka_unit_test(what_is_done_at_a_limit_stands_behind_it),
 		cmocka_unit_test(encapsulations_to_leave_add_up_and_an_overlap_policy_is_one),
 		cmocka_unit_test(explaining_and_a_new_monitor_need_no_script),
 		cmocka_unit_test(what_is_wrong_is_named_in_one_line),
