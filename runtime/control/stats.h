@@ -36,7 +36,7 @@
 	X(fragments_limit, "datagrams given up to make room")                     \
 	X(fragments_bad, "empty, too long, of odd length, or with another end")   \
 	X(fragments_cut, "not captured whole")                                    \
-	X(fragments_other, "of another protocol than TCP")
+	X(fragments_other, "that lead to no TCP")
 
 #define STATS_CONNECTIONS(X)                                      \
 	X(connections, "tracked")                                 \

@@ -10,7 +10,6 @@
 
 enum {
 	LINK_RAW = 12,
-	PROTO_TCP = 6,
 	DATAGRAM_MAX = UINT16_MAX,
 	IP6_HLEN = 40,
 	IP6_FRAGMENT_HLEN = 8,
@@ -51,6 +50,7 @@ struct datagram {
 	uint32_t end;   /* one past the highest byte seen */
 	bool last_seen; /* end is the datagram's end */
 	bool dead;      /* dropped; what still comes of it is ignored */
+	bool other;     /* for carrying nothing that could be TCP */
 	uint8_t *header;
 	uint32_t header_len;
 	uint32_t next_at; /* IPv6: offset of the byte in header that names what follows it */
@@ -484,8 +484,14 @@ static bool is_complete(const struct datagram *g)
 /* True if the datagram is complete; it may have been dropped otherwise. */
 static bool datagram_add(struct defrag *d, struct datagram *g, const struct piece *f)
 {
-	if (g->dead)
+	if (!g->dead && !f->off && !carries_packets(f->proto, f->data)) {
+		datagram_empty(d, g);
+		g->dead = g->other = true;
+	}
+	if (g->dead) {
+		d->stats->fragments_other += g->other;
 		return false;
+	}
 	if (is_copy(g, f) && !moves_end(g, f)) {
 		d->stats->fragments_duplicate++;
 		return false;
@@ -554,7 +560,7 @@ static bool datagram_join(struct defrag *d, const struct datagram *g, const stru
 static bool piece_read(struct defrag *d, const struct mos_packet *frag, struct piece *f)
 {
 	d->stats->fragments++;
-	if (frag->ip_version == 4 && frag->ip_proto != PROTO_TCP) {
+	if (frag->ip_version == 4 && !carries_packets(frag->ip_proto, NULL)) {
 		d->stats->fragments_other++;
 		return false;
 	}

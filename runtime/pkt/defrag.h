@@ -4,7 +4,8 @@
  * What a receiver would not put together is not put together here: fragments that are empty, reach beyond 65535 bytes,
  * have an odd length or move the datagram's end are refused. Where IPv4 fragments overlap, the policy says whose bytes
  * stay; an IPv6 datagram is dropped with whatever still comes of it (RFC 5722). An exact copy of a fragment is no
- * overlap. IPv4 fragments of another protocol than TCP are not collected; with IPv6 only the first fragment tells.
+ * overlap. Fragments that cannot lead to a TCP header, not even in a tunnel, are not collected: IPv4 fragments of other
+ * protocols, and a datagram whose first fragment says so by its protocol or its UDP ports.
  */
 #ifndef MOS_PKT_DEFRAG_H
 #define MOS_PKT_DEFRAG_H

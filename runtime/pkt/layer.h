@@ -138,6 +138,9 @@ enum layer ah_decode(struct cursor *c);
 enum layer gre_decode(struct cursor *c);
 enum layer udp_decode(struct cursor *c);
 
+/* May a datagram of this protocol lead to TCP? Of UDP, its header of 4 bytes or more at h tells; NULL: not known yet. */
+bool carries_packets(uint8_t proto, const uint8_t *h);
+
 /*
  * Offset of the address that the TCP checksum of a decoded IPv6 packet covers as its destination: the last one of a
  * routing header that is still under way (RFC 8200 8.1), else the header's.

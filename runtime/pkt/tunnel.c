@@ -2,7 +2,7 @@
 #include "pkt/bytes.h"
 #include "pkt/layer.h"
 
-enum { PROTO_IP4 = 4, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47 };
+enum { PROTO_IP4 = 4, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47, PROTO_AH = 51 };
 
 enum { GTP_EXT_MAX = 8 };
 
@@ -219,6 +219,24 @@ static tunnel_decoder udp_tunnel(uint16_t port)
 		if (udp_tunnels[i].port == port)
 			return decap_is_on(udp_tunnels[i].kind) ? udp_tunnels[i].decode : NULL;
 	return NULL;
+}
+
+bool carries_packets(uint8_t proto, const uint8_t *h)
+{
+	switch (proto) {
+	case PROTO_TCP:
+	case PROTO_GRE:
+		return true;
+	case PROTO_IP4:
+	case PROTO_IP6:
+		return decap_is_on(DECAP_IPIP);
+	case PROTO_AH:
+		return decap_is_on(DECAP_AH);
+	case PROTO_UDP:
+		return !h || udp_tunnel(load_be16(h)) || udp_tunnel(load_be16(h + 2));
+	default:
+		return false;
+	}
 }
 
 enum layer udp_decode(struct cursor *c)

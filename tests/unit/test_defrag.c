@@ -12,7 +12,7 @@
 #include "pkt/defrag.h"
 #include "pkt/edit.h"
 
-enum { RAW = 12, TCP = 6, UDP = 17, LAST = 0, MORE = 1, SIZE = 1 << 17 };
+enum { RAW = 12, TCP = 6, ICMP = 1, UDP = 17, LAST = 0, MORE = 1, SIZE = 1 << 17 };
 
 #define SECOND 1000000000ull
 
@@ -544,11 +544,36 @@ static void ipv4_fragments_of_another_protocol_are_not_collected(void **state)
 {
 	(void)state;
 	begin(4, NULL);
-	as.proto = UDP;
+	as.proto = ICMP;
 	assert_false(add(letters('a'), 0, 8, MORE));
 	assert_int_equal(st.fragments_other, 1);
 	assert_int_equal(d.datagrams, 0);
 	end();
+}
+
+/* GTP-U's port is 2152. What has no tunnel's port is dropped when its first fragment says so, be it the last to come. */
+static void udp_fragments_are_collected_for_the_tunnels_ports(void **state)
+{
+	static const uint16_t ports[] = { 2152, 53 };
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t bytes[16] = { 0 };
+		bool tunnel = i < 2, first_comes_first = i % 2;
+
+		store_be16(bytes + 2, ports[!tunnel]);
+		begin(4, NULL);
+		as.proto = UDP;
+		bool done = first_comes_first ? add(bytes, 0, 8, MORE) : add(bytes, 8, 8, LAST);
+		assert_false(done);
+		done = first_comes_first ? add(bytes, 8, 8, LAST) : add(bytes, 0, 8, MORE);
+		assert_int_equal(done, tunnel);
+		if (tunnel)
+			assert_whole(bytes, 16);
+		else
+			assert_true(st.fragments_other > 0 && d.bytes < 2048);
+		end();
+	}
 }
 
 /* RFC 8200 4.5: "Only the value from the Offset zero fragment packet is used". */
@@ -652,6 +677,7 @@ int main(void)
 		cmocka_unit_test(a_datagram_that_alone_exceeds_the_limit_is_dropped),
 		cmocka_unit_test(a_flood_stays_within_the_limits),
 		cmocka_unit_test(ipv4_fragments_of_another_protocol_are_not_collected),
+		cmocka_unit_test(udp_fragments_are_collected_for_the_tunnels_ports),
 		cmocka_unit_test(the_first_ipv6_fragment_says_what_follows),
 		cmocka_unit_test(any_split_in_any_order_with_copies_gives_the_same_bytes),
 	};
