@@ -217,15 +217,19 @@ static void check_holes(struct worker *w, struct mos_conn *c, int side, struct m
 	c->gap_ns = 0;
 }
 
-/* Early bytes that the buffer has no room for, behind a hole that was acknowledged: then there is no use in waiting. */
+/* Early bytes that the buffer has no room for, behind what was acknowledged and is not there: no use in waiting for it. */
 static void make_way(struct worker *w, struct mos_conn *c, int side, const struct segment *s, uint32_t have,
 		     struct mos_packet *p)
 {
 	const struct stream *st = track_stream(&w->tcp, c, side);
 	uint64_t keep = reader_keep(w, c, side), low = keep < st->cont ? keep : st->cont;
+	uint64_t acked = track_acked(c, !side);
 
-	if (s->off + have - low > st->limit)
-		give_up_acked(w, c, side, p);
+	if (s->off + have - low <= st->limit)
+		return;
+	give_up_acked(w, c, side, p);
+	if (track_stream(&w->tcp, c, side))
+		give_up(w, c, side, acked < s->off ? acked : s->off, p);
 }
 
 /* The segment's last bytes were not captured, nor will another copy of them be. */

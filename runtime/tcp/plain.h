@@ -10,7 +10,8 @@
 #include "tcp/end.h"
 #include "tcp/track.h"
 
-enum { TIMESTAMP_HLEN = 32, TIMESTAMP_WORD = 0x0101080a };
+/* An acknowledgement ahead of all that was sent, or this far below it, is none of the common ones. */
+enum { TIMESTAMP_HLEN = 32, TIMESTAMP_WORD = 0x0101080a, ACK_BELOW_MAX = 1 << 30 };
 
 /*
  * RFC 7323 appendix A: almost every segment carries NOP, NOP, TS and nothing else. Is it so here, captured whole? Then its
@@ -53,7 +54,7 @@ static inline __attribute__((always_inline)) bool track_plain(struct mos_conn *c
 	uint32_t seq = p->seq, ack = p->ack, tsval;
 
 	if ((p->tcp_flags & ~MOS_TH_PSH) != MOS_TH_ACK || seq != e->isn + 1 + (uint32_t)nxt_off ||
-	    seq_gt(ack, end_next(peer)))
+	    end_next(peer) - ack > ACK_BELOW_MAX)
 		return false;
 	if ((both & MOS_END_TS) && p->tcp_hlen > 20) {
 		if (!plain_timestamp(p, &tsval) || seq_lt(tsval, e->ts_recent))

@@ -9,7 +9,9 @@
 
 enum {
 	FAR = 1 << 30,        /* an acknowledgement this far ahead of everything sent is noise */
+	UNDER_WAY = 1 << 24,  /* bytes that may be on the way at once, besides a window of them */
 	WINDOW_SLACK = 65536, /* the window offered last may not have been captured */
+	ACKS_BELOW = 1 << 15, /* in mos_end.strays: it acknowledges numbers far below those that it has acknowledged */
 	STRAYS_MAX = 3        /* so many segments beyond the window in a row are believed: the capture lost the rest */
 };
 
@@ -131,7 +133,7 @@ static bool strays(struct mos_end *e, const struct mos_end *peer, uint32_t seq)
 		e->strays = 0;
 		return false;
 	}
-	return ++e->strays < STRAYS_MAX;
+	return ++e->strays % ACKS_BELOW < STRAYS_MAX;
 }
 
 /* The set of offsets that e has sent, made when the first hole appears. NULL when memory is out. */
@@ -208,13 +210,37 @@ static void cut_at_fin(const struct mos_end *e, struct segment *s)
 	s->error = MOS_ERR_OUT_OF_WINDOW;
 }
 
-static void note_payload(struct tracker *t, struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p,
+/* Data that ends further below what was acknowledged than anything that may still be under way. */
+static bool is_far_below(const struct mos_end *e, const struct mos_end *peer, uint32_t end)
+{
+	return (peer->flags & MOS_END_ACK) && !(e->flags & MOS_END_FIN) &&
+	       seq_lt(end, peer->ack - peer->win - UNDER_WAY);
+}
+
+/*
+ * One such segment is an old duplicate or an attack. A few in a row, while the other end acknowledges such numbers too, mean
+ * that the capture missed so much, half the space of numbers or more, that they seem to go back. The stream then goes on
+ * ahead of where it was.
+ */
+static bool goes_on_ahead(struct mos_end *e, struct mos_end *peer)
+{
+	if (++e->strays % ACKS_BELOW < STRAYS_MAX || peer->strays < ACKS_BELOW)
+		return false;
+	e->strays = peer->strays = 0;
+	peer->flags &= (uint16_t)~MOS_END_ACK; /* what it acknowledged lies behind */
+	return true;
+}
+
+static void note_payload(struct tracker *t, struct mos_end *e, struct mos_end *peer, const struct mos_packet *p,
 			 struct segment *s)
 {
 	uint32_t seq = p->seq + !!(p->tcp_flags & MOS_TH_SYN);
 	int64_t off = end_offset(e, seq);
 
-	if (strays(e, peer, seq)) {
+	if (is_far_below(e, peer, seq + p->payload_len)) {
+		if (goes_on_ahead(e, peer))
+			off = (int64_t)(e->nxt_off + (seq - end_next(e)));
+	} else if (strays(e, peer, seq)) {
 		s->error = MOS_ERR_OUT_OF_WINDOW;
 		s->ignored = true;
 		return;
@@ -254,6 +280,8 @@ static void note_ack(struct mos_end *e, struct mos_end *peer, const struct mos_p
 
 	if (ahead > FAR)
 		return;
+	if ((e->flags & MOS_END_ACK) && seq_lt(p->ack, e->ack - e->win - UNDER_WAY))
+		e->strays |= ACKS_BELOW;
 	if (!(e->flags & MOS_END_ACK) || seq_gt(p->ack, e->ack))
 		e->ack = p->ack;
 	e->flags |= MOS_END_ACK;

@@ -228,6 +228,28 @@ static void payload_that_is_refused_is_counted_by_reason(void **state)
 	replay_fini(&r);
 }
 
+/* More is missing than the buffer spans: the stream goes on as soon as that much was acknowledged. */
+static void a_hole_wider_than_the_buffer_does_not_wedge_the_stream(void **state)
+{
+	struct settings set;
+	struct replay r;
+	char buf[16];
+
+	(void)state;
+	standard(&set);
+	set.default_buf = 100;
+	begin(&r, &set);
+	open_connection(&r, 1);
+	says(replay_segment(&r, CLI, "P. 1001:1005(4) ack 1"), "error(buffer_full)");
+	replay_segment(&r, SVR, ". 1:1(0) ack 1005");
+	says(replay_segment(&r, CLI, "P. 1005:1009(4) ack 1 \"abcd\""), "error(gap)");
+	assert_int_equal(r.w->stats.gap_bytes, 1004);
+	assert_int_equal(mtcp_peek(&r.w->mctx, PASSIVE_MAX + 1, SVR, buf, sizeof(buf)), -1);
+	assert_int_equal(mtcp_peek(&r.w->mctx, PASSIVE_MAX + 1, SVR, buf, sizeof(buf)), 4);
+	assert_memory_equal(buf, "abcd", 4);
+	replay_fini(&r);
+}
+
 /* The capture misses the last segment, or all of one direction: what was acknowledged tells. */
 static void what_was_acknowledged_and_never_came_is_a_gap_at_the_end(void **state)
 {
@@ -277,6 +299,7 @@ int main(void)
 		cmocka_unit_test(unread_bytes_that_make_room_are_an_error_before_they_go),
 		cmocka_unit_test(a_buffer_made_smaller_counts_what_it_loses),
 		cmocka_unit_test(payload_that_is_refused_is_counted_by_reason),
+		cmocka_unit_test(a_hole_wider_than_the_buffer_does_not_wedge_the_stream),
 		cmocka_unit_test(what_was_acknowledged_and_never_came_is_a_gap_at_the_end),
 		cmocka_unit_test(one_byte_more_than_was_seen_is_taken_for_a_fin_that_was_not),
 	};

@@ -25,12 +25,12 @@ enum {
 	TEXT_MAX = LEN_MAX + 128
 };
 
-/* The first byte that an end sent at a sequence number, in a slot that numbers 2^15 apart share. */
+/* The first byte that an end sent at a stream offset, in a slot that offsets 2^15 apart share. */
 struct slot {
 	uint32_t conn; /* the connection it belongs to: older ones are free */
-	uint32_t seq;
+	uint64_t off;
 	uint8_t byte;
-	bool sure; /* the receiver took it, and no other number shares the slot */
+	bool sure; /* the receiver took it, and no other offset shares the slot */
 };
 
 /* What a connection in the runtime's pool has been through. */
@@ -68,13 +68,13 @@ static bool one_in(uint32_t n)
 	return roll(n) == 0;
 }
 
-static void remember(struct life *l, int side, uint32_t seq, uint8_t value, bool sure)
+static void remember(struct life *l, int side, uint64_t off, uint8_t value, bool sure)
 {
-	struct slot *s = &l->sent[side][seq % SLOTS];
+	struct slot *s = &l->sent[side][off % SLOTS];
 
 	if (s->conn != l->number)
-		*s = (struct slot){ l->number, seq, value, sure };
-	else if (s->seq != seq)
+		*s = (struct slot){ l->number, off, value, sure };
+	else if (s->off != off)
 		s->sure = false;
 }
 
@@ -88,27 +88,32 @@ static void remember_packet(struct life *l, const struct mos_conn *c, const stru
 	if (p->tcp_flags & MOS_TH_RST)
 		return;
 	/* Bytes below the stream's start are no part of it, though a later SYN may move the start below them. */
-	for (uint32_t i = 0; i < p->payload_caplen; i++)
-		if (end_offset(&c->end[side], seq + i) >= 0)
-			remember(l, side, seq + i, p->data[p->payload + i], sure);
+	for (uint32_t i = 0; i < p->payload_caplen; i++) {
+		int64_t off = end_offset(&c->end[side], seq + i);
+
+		if (off >= 0)
+			remember(l, side, (uint64_t)off, p->data[p->payload + i], sure);
+	}
 }
 
-static void check_bytes(const struct life *l, int sender, uint32_t seq, const uint8_t *bytes, size_t n)
+static void check_bytes(const struct life *l, int sender, uint64_t off, const uint8_t *bytes, size_t n)
 {
-	for (size_t i = 0; i < n; i++, seq++) {
-		const struct slot *s = &l->sent[sender][seq % SLOTS];
+	for (size_t i = 0; i < n; i++, off++) {
+		const struct slot *s = &l->sent[sender][off % SLOTS];
 
 		if (s->conn != l->number)
-			fail_msg("connection %u: nobody sent what was read at %u", l->number, seq);
-		if (!s->sure || s->seq != seq)
+			fail_msg("connection %u: nobody sent what was read at %llu", l->number,
+				 (unsigned long long)off);
+		if (!s->sure || s->off != off)
 			continue;
 		if (s->byte != bytes[i])
-			fail_msg("connection %u: read %c at %u, not %c", l->number, bytes[i], seq, s->byte);
+			fail_msg("connection %u: read %c at %llu, not %c", l->number, bytes[i], (unsigned long long)off,
+				 s->byte);
 		checked++;
 	}
 }
 
-static void read_everything(mctx_t m, int sock, int side, const struct life *l, const struct mos_conn *c)
+static void read_everything(mctx_t m, int sock, int side, const struct life *l)
 {
 	uint8_t bytes[8192];
 	ssize_t n;
@@ -122,7 +127,7 @@ static void read_everything(mctx_t m, int sock, int side, const struct life *l, 
 			continue;
 		}
 		read_bytes += (uint64_t)n;
-		check_bytes(l, !side, c->end[!side].isn + 1 + (uint32_t)(end - (uint64_t)n), bytes, (size_t)n);
+		check_bytes(l, !side, end - (uint64_t)n, bytes, (size_t)n);
 	}
 }
 
@@ -200,7 +205,7 @@ static void on_event(mctx_t m, int sock, int side, event_t event, struct filter_
 	} else if (event == MOS_ON_CONN_START) {
 		begin(l, hook);
 	} else if (event == MOS_ON_CONN_NEW_DATA) {
-		read_everything(m, sock, side, l, c);
+		read_everything(m, sock, side, l);
 	} else if (event == MOS_ON_CONN_END) {
 		check_all_read(m, sock);
 		end(l, c, hook, side);

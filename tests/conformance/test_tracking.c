@@ -228,6 +228,50 @@ static void ipv6_is_tracked_like_ipv4_by_a_socket_of_its_family(void **state)
 	replay_fini(&r);
 }
 
+/* 2.5 GB were missed: the next numbers lie below the last ones, as far as 32 bits can tell. */
+static void a_stream_goes_on_after_an_outage_that_moves_its_numbers_back(void **state)
+{
+	struct replay r;
+	char buf[16];
+
+	(void)state;
+	replay_init(&r, NULL);
+	open_connection(&r);
+	replay_segment(&r, CLI, "P. 1:5(4) ack 1");
+	replay_segment(&r, SVR, ". 1:1(0) ack 5");
+	replay_segment(&r, CLI, "P. 2500000000:2500000004(4) ack 1");
+	replay_segment(&r, SVR, ". 1:1(0) ack 2500000004");
+	replay_segment(&r, CLI, "P. 2500000004:2500000008(4) ack 1");
+	assert_int_equal(connection(&r)->end[CLI].nxt_off, 4);
+	replay_segment(&r, CLI, "P. 2500000008:2500000012(4) ack 1 \"wxyz\"");
+	assert_int_equal(connection(&r)->end[CLI].nxt_off, 2500000011);
+	replay_segment(&r, SVR, ". 1:1(0) ack 2500000012");
+	assert_int_equal(track_acked(connection(&r), CLI), 2500000011);
+	replay_segment(&r, CLI, "P. 2500000012:2500000016(4) ack 1 \"ABCD\"");
+	assert_int_equal(r.w->stats.gap_bytes, 2500000011 - 4);
+	assert_int_equal(mtcp_peek(&r.w->mctx, PASSIVE_MAX + 1, SVR, buf, 16), -1);
+	assert_int_equal(mtcp_peek(&r.w->mctx, PASSIVE_MAX + 1, SVR, buf, 16), 4);
+	assert_memory_equal(buf, "ABCD", 4);
+	replay_fini(&r);
+}
+
+/* Two old duplicates from far below change nothing. */
+static void old_duplicates_from_far_below_are_no_outage(void **state)
+{
+	struct replay r;
+
+	(void)state;
+	replay_init(&r, NULL);
+	open_connection(&r);
+	for (unsigned i = 0; i < 3; i++) {
+		replay_segment(&r, CLI, "P. 1:5(4) ack 1");
+		replay_segment(&r, SVR, ". 1:1(0) ack 60000005");
+		replay_segment(&r, CLI, "P. 60000005:60000009(4) ack 1");
+	}
+	assert_int_equal(connection(&r)->end[CLI].nxt_off, 60000008);
+	replay_fini(&r);
+}
+
 /* Replayed segments have a checksum of 0, which is wrong. */
 static void with_checksums_verified_a_damaged_syn_begins_nothing(void **state)
 {
@@ -259,6 +303,8 @@ int main(void)
 		cmocka_unit_test(at_the_limit_half_open_connections_go_first),
 		cmocka_unit_test(late_segments_belong_to_a_closed_connection_while_it_lingers),
 		cmocka_unit_test(ipv6_is_tracked_like_ipv4_by_a_socket_of_its_family),
+		cmocka_unit_test(a_stream_goes_on_after_an_outage_that_moves_its_numbers_back),
+		cmocka_unit_test(old_duplicates_from_far_below_are_no_outage),
 		cmocka_unit_test(with_checksums_verified_a_damaged_syn_begins_nothing),
 	};
 
