@@ -101,7 +101,7 @@ mon:on("pkt_in", "snd", function(conn, name, pkt)
 	local side, rec, flags = number[name], conn.rec, pkt.flags
 	local syn, fin, rst = bit.band(flags, SYN) ~= 0, bit.band(flags, FIN) ~= 0, bit.band(flags, RST) ~= 0
 
-	if side == SVR and conn.client.pkts == 0 and rec.len == 0 then
+	if side == SVR and conn.client.pkts == 0 and rec.len == 0 and not conn.client.syn then
 		rec.text[0] = 94 -- ^: the first packet seen was the responder's
 		rec.len = 1
 	end
@@ -182,7 +182,9 @@ local function state_of(conn)
 		end
 		return resp.syn and resp.fin and "SHR" or "OTH"
 	elseif not resp.syn then
-		if orig.rst then
+		if resp.bytes > 0 then
+			return "OTH" -- it answered, but its SYN-ACK was not captured
+		elseif orig.rst then
 			return "RSTOS0"
 		end
 		return resp.rst and "REJ" or orig.fin and "SH" or "S0"
