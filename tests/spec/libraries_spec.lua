@@ -202,4 +202,27 @@ describe("a monitor", function()
 		t.every_split(t.tcp { server = "10.0.0.2:53" }:send("client", dns "\1\0"):send("server", dns("\129\128", true)),
 			script "dns_log", nil, allowed)
 	end)
+
+	-- In one burst the connection may be over before it is known what it asked for.
+	it("dpi_block resets both ends however the name is cut", function()
+		local conv = t.tcp():request("GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n"):response { body = "x" }
+		t.every_split(conv, script "dpi_block", function(run)
+			local resets = {}
+			for _, p in ipairs(run:left()) do
+				resets[p.side] = resets[p.side] or p.flags_text:find "R" ~= nil
+			end
+			assert.same({ C = true, S = true }, resets)
+			assert.matches('"name":"www.example.com"', run.out, 1, true)
+		end, { args = { "--names", "*.example.com" } })
+	end)
+
+	local filter = kit.build .. "/scripts/honeytoken.so"
+	local built = io.open(filter)
+	it("honeytoken finds tokens however they are cut", built and function()
+		built:close()
+		local conv = t.tcp():send("client", "key AKIADECOY1234567890A;"):send("server", "SVC-backup-legacy@corp.example")
+		t.every_split(conv, script "honeytoken", function(run)
+			assert.matches('"token":"aws%-decoy%-key".-"token":"decoy%-account"', run.out)
+		end, { args = { "--object", filter } })
+	end or nil)
 end)
