@@ -58,6 +58,16 @@ describe("a conversation", function()
 10 C . 44:44(0) ack 45]], tostring(get "/a"))
 	end)
 
+	it("makes a whole request of its first line, and sends anything else as it is", function()
+		local function first(text)
+			return tostring(t.tcp { handshake = false, host = "a" }:request(text)):match "%b\"\""
+		end
+		assert.equal([["GET / HTTP/1.1\r\nHost: a\r\n\r\n"]], first "GET /")
+		assert.equal([["PUT /x HTTP/1.0\r\nHost: a\r\n\r\n"]], first "PUT /x HTTP/1.0")
+		assert.equal([["GET / HTTP/1.1\r\n\r\n"]], first "GET / HTTP/1.1\r\n\r\n")
+		assert.equal([["hello"]], first "hello")
+	end)
+
 	it("can be told where from, where to and how large", function()
 		local conv = t.tcp { client = "[2001:db8::1]:1234", server = "[2001:db8::2]:81", mss = 3, start = 10.5 }
 			:send("server", "abcde"):reset "server"

@@ -303,11 +303,12 @@ function Conversation:send(side, bytes)
 	return done(self, talk)
 end
 
--- The client sends; "GET /path" alone is made a whole HTTP request.
+-- The client sends; "GET /path" or "GET /path HTTP/1.1" alone is made a whole HTTP request.
 function Conversation:request(text)
 	check.argument(2, "request", "what is sent", text, "string")
-	if text:match "^%u+ %S+$" then
-		text = text .. " HTTP/1.1\r\nHost: " .. (self.talk and self.talk.host or "server") .. "\r\n\r\n"
+	local line = text:match "^%u+ %S+$" and text .. " HTTP/1.1" or text:match "^%u+ %S+ HTTP/1%.[01]$"
+	if line then
+		text = line .. "\r\nHost: " .. (self.talk and self.talk.host or "server") .. "\r\n\r\n"
 	end
 	local conv = self:send("client", text)
 	return conv
