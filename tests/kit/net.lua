@@ -110,7 +110,8 @@ function net:start(host, args, ready)
 		os.remove(proc.path .. suffix) -- of the run before
 	end
 	-- A background job of a shell ignores SIGINT unless its group is its own.
-	os.execute(("setsid sh -c %s >/dev/null 2>&1 </dev/null &"):format(kit.quote(([[
+	-- Nor may it keep files of whoever runs the tests open (a lock, say).
+	os.execute(("setsid sh -c %s >/dev/null 2>&1 </dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &"):format(kit.quote(([[
 		ip netns exec %s sh -c 'echo $$ > "$0.pid"; exec "$@"' %s %s >%s.out 2>%s.err
 		echo $? > %s.code]]):format(self.name .. host, proc.path, table.concat(words, " "), proc.path, proc.path,
 		proc.path))))
