@@ -224,3 +224,99 @@ end)]]
 		assert.equal(0, stat(run, "unseen"))
 	end)
 end)
+
+describe("scripts in the path", function()
+	local function script(name)
+		return ("%s/scripts/%s.lua"):format(kit.source, name)
+	end
+
+	local function curl(rest)
+		return lan:sh("c", "curl -sS --max-time 20 " .. rest)
+	end
+
+	for _, j in ipairs { 1, 2 } do
+		it("firewall.lua passes, drops and rejects real connections: -j " .. j, function()
+			lan = net.up { offload = true }
+			local dir = folder(1000)
+			local rules = kit.write(kit.tmp ".rules", [[
+drop   tcp to 10.7.0.2 port 81
+reject tcp to any port 82
+drop   icmp to fd00:7::2
+]])
+			local run = lan:run { "-i", "left:right", "-j", j, script "firewall", "--", rules }
+			lan:serve(dir)
+			for _, port in ipairs { 81, 82 } do
+				lan:start("s", { "busybox", "httpd", "-f", "-p", "[::]:" .. port, "-h", dir },
+					"busybox wget -q -O /dev/null http://10.7.0.2:" .. port .. "/file")
+			end
+			fetch(dir, "10.7.0.2")
+			fetch(dir, "[fd00:7::2]")
+			assert.equal(28, (curl "--connect-timeout 2 http://10.7.0.2:81/file")) -- timed out
+			fetch(dir, "[fd00:7::2]:81")
+			assert.equal(7, (curl "http://10.7.0.2:82/file")) -- refused
+			assert.equal(7, (curl "http://[fd00:7::2]:82/file"))
+			assert.equal(0, (lan:sh("c", "ping -q -c 1 -W 2 10.7.0.2")))
+			assert.not_equal(0, (lan:sh("c", "ping -q -c 1 -W 1 fd00:7::2")))
+			assert.equal(0, run:stop())
+		end)
+
+		it("nat.lua hides the client, and what it asks for arrives: -j " .. j, function()
+			lan = net.up { offload = true }
+			local dir = folder(1000000)
+			lan:sh("c", "ip addr add 10.7.0.9/24 dev eth0")
+			local run = lan:run { "-i", "left:right", "-j", j, script "nat", "--", "--inside", "10.7.0.1/32",
+				"--address", "10.7.0.9" }
+			local httpd = lan:start("s", { "busybox", "httpd", "-f", "-vv", "-p", "[::]:80", "-h", dir },
+				"busybox wget -q -O /dev/null http://10.7.0.2/file")
+			for _ = 1, 3 do
+				fetch(dir, "10.7.0.2")
+			end
+			assert.equal(0, run:stop())
+			assert.matches("translated %d+ packets, refused 0, ports in use 3\n", run:out())
+			assert.matches("10%.7%.0%.9%]:%d+", httpd:err())
+			assert.not_matches("10%.7%.0%.1%]:", httpd:err())
+		end)
+
+		it("rewrite.lua changes what curl receives, shorter and longer: -j " .. j, function()
+			lan = net.up { offload = true }
+			local dir = kit.tmp ".www"
+			os.execute("mkdir -p " .. dir)
+			local text = ("first line\nMIDDLE OF IT\n"):rep(2000) .. "END\n"
+			kit.write(dir .. "/file", text)
+			for from, to in pairs { ["MIDDLE OF IT"] = "m", END = "that was all" } do
+				local run = lan:run { "-i", "left:right", "-j", j, script "rewrite", "--", "--from", from, "--to", to }
+				lan:serve(dir)
+				local code, out = curl "--ignore-content-length http://10.7.0.2/file"
+				assert.equal(0, code)
+				-- A text that two packets share stays as it is.
+				local n = tonumber(run:stop() == 0 and run:out():match "replaced (%d+), could not replace 0\n")
+				assert.is_true(n > 0)
+				assert.equal(#text + n * (#to - #from), #out)
+				assert.equal((text:gsub(from, to)), (out:gsub(from, to)))
+				lan:down()
+				lan = net.up { offload = true }
+			end
+		end)
+	end
+
+	it("ratelimit.lua slows a transfer down", function()
+		lan = net.up()
+		local dir = folder(400000)
+		local run = lan:run { "-i", "left:right", script "ratelimit", "--", "--rate", "200K" }
+		lan:serve(dir)
+		local code, out = curl(("-o %s.got -w '%%{time_total}' http://10.7.0.2/file"):format(dir))
+		assert.equal(0, code)
+		assert.is_true(tonumber(out) > 1, out)
+		assert.equal(0, run:stop())
+		assert.matches("dropped [1-9]", run:out())
+	end)
+
+	it("midstat.lua shows a connection while it lasts", function()
+		lan = net.up()
+		local run = lan:run { "-i", "left:right", "-j", 2, script "midstat", "--", "--plain", "--interval", "0.1" }
+		lan:serve(folder(10000000))
+		lan:start("c", { "curl", "-s", "--limit-rate", "100K", "-o", "/dev/null", "http://10.7.0.2/file" })
+		assert.is_true(lan:wait("r", ("grep -q '^10.7.0.1:[0-9]* *10.7.0.2:80 *established' %s.out"):format(run.path)))
+		assert.equal(0, run:stop())
+	end)
+end)

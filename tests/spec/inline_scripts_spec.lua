@@ -1,0 +1,217 @@
+-- The scripts that stand in the path, on captures: what they print, and what leaves.
+local kit = require "kit"
+
+local function script(name)
+	return ("%s/scripts/%s.lua"):format(kit.source, name)
+end
+
+-- Run a script on a conversation: the text of what left, one packet per line, and what was printed.
+local function run(name, text, ...)
+	local path = kit.tmp ".pcap"
+	local code, out, err = kit.run { "-q", script(name), "-r", kit.pcap(text), "-w", path, "--", ... }
+	assert.same({ 0, "" }, { code, err })
+	local list = {}
+	local watch = kit.script [[
+require "mos".monitor { raw = true }:on("pkt_in", function(_, _, p)
+	local flags = (p.syn and "S" or "") .. (p.fin and "F" or "") .. (p.rst and "R" or "") .. (p.is_ack and "." or "")
+	print(("%s:%d > %s:%d %s %s"):format(p.src_addr, p.src_port, p.dst_addr, p.dst_port, flags, p:payload_string()))
+end)]]
+	local _, left, complaint = kit.run { "--verify-checksums", "--stats", watch, "-r", path }
+	assert.matches("\n  bad_checksum +0 ", complaint)
+	for line in left:gmatch "[^\n]+" do
+		list[#list + 1] = (line:gsub(" +$", ""))
+	end
+	return list, out
+end
+
+local function fails(name, ...)
+	local code, out, err = kit.run { script(name), "-r", kit.pcap "0 C S 0:0(0)", "--", ... }
+	assert.same({ 1, "" }, { code, out })
+	return err:match "^mos%-run: error: (.-)\n$"
+end
+
+local talk = [[
+0     C S  0:0(0)
++.01  S S. 0:0(0) ack 1
++.01  C .  1:1(0) ack 1
++.01  C P. 1:6(5) ack 1 "hello"
++.01  S P. 1:12(11) ack 6 "hello world"
++.01  C F. 6:6(0) ack 12
++.01  S F. 12:12(0) ack 7
++.01  C .  7:7(0) ack 13
+]]
+
+local function rules(text)
+	return kit.write(kit.tmp ".rules", text)
+end
+
+describe("firewall.lua", function()
+	it("lets pass what no rule names", function()
+		local list, out = run("firewall", talk, rules "")
+		assert.equal(8, #list)
+		assert.equal("", out)
+	end)
+
+	it("drops a connection from its first packet on", function()
+		local list, out = run("firewall", talk, rules "drop log tcp from 10.0.0.0/30 to any port 80-90")
+		assert.same({}, list)
+		assert.equal("drop tcp 10.0.0.1:40000 -> 10.0.0.2:80, line 1\n", out)
+	end)
+
+	it("rejects with a RST to the client", function()
+		local list = run("firewall", "0 C S 0:0(0)", rules "pass udp\nreject tcp to 10.0.0.2")
+		table.sort(list)
+		assert.same({ "10.0.0.1:40000 > 10.0.0.2:80 R.", "10.0.0.2:80 > 10.0.0.1:40000 R." }, list)
+	end)
+
+	it("asks in the order of the lines", function()
+		assert.equal(8, #run("firewall", talk, rules "pass tcp port 80\ndrop"))
+		assert.equal(0, #run("firewall", talk, rules "pass tcp port 81 # not ours\ndrop"))
+		assert.equal(0, #run("firewall", talk, rules "", "--default", "drop"))
+	end)
+
+	it("knows IPv6", function()
+		local six = "client [2001:db8::1]:4000\nserver [2001:db8::8000:2]:80\n" .. talk
+		assert.equal(0, #run("firewall", six, rules "drop from 2001:db8::/97 to 2001:db8::8000:0/97"))
+		assert.equal(8, #run("firewall", six, rules "drop from 2001:db8::/97 to 2001:db8::/97"))
+		assert.equal(8, #run("firewall", six, rules "drop from 0.0.0.0/0"))
+	end)
+
+	it("asks for packets without a connection, whichever way they go", function()
+		local text = "0 C . 1:1(0) ack 1\n+.1 S . 1:1(0) ack 1"
+		assert.equal(0, #run("firewall", text, rules "drop from 10.0.0.1 to any port 80"))
+		assert.equal(2, #run("firewall", text, rules "drop udp\ndrop icmp"))
+	end)
+
+	it("names what is wrong, with its line", function()
+		local function wrong(text)
+			local path = rules("pass\n" .. text)
+			local err = fails("firewall", path)
+			assert.equal(path .. ":2: ", err:match "^firewall: (.-:2: )")
+			return err:match ":2: (.*)"
+		end
+		assert.equal("'deny' is no action; there is pass, drop, reject", wrong "deny tcp")
+		assert.equal("'10.0.0.0/33' is no address", wrong "drop from 10.0.0.0/33")
+		assert.equal("'10.0.0/8' is no address", wrong "drop from 10.0.0/8")
+		assert.equal("'90-80' is no port", wrong "drop port 90-80")
+		assert.equal("'to' needs its value", wrong "drop to")
+		assert.equal("'sctp' is not understood", wrong "drop sctp")
+		assert.matches("^firewall: nowhere: No such file", fails("firewall", "nowhere"))
+	end)
+end)
+
+describe("rewrite.lua", function()
+	it("replaces a text in one direction, and the numbers follow", function()
+		local list, out = run("rewrite", talk, "--from", "hello", "--to", "good morning")
+		assert.equal("10.0.0.1:40000 > 10.0.0.2:80 . hello", list[4])
+		assert.equal("10.0.0.2:80 > 10.0.0.1:40000 . good morning world", list[5])
+		assert.equal("replaced 1, could not replace 0\n", out)
+	end)
+
+	it("replaces in the other direction, and every occurrence", function()
+		local list = run("rewrite", talk, "--from", "l", "--to", "", "--receiver", "svr")
+		assert.equal("10.0.0.1:40000 > 10.0.0.2:80 . heo", list[4])
+		assert.equal("10.0.0.2:80 > 10.0.0.1:40000 . hello world", list[5])
+	end)
+
+	it("leaves a stream that a receiver puts together", function()
+		local path = kit.tmp ".pcap"
+		kit.run { "-q", script "rewrite", "-r", kit.pcap(talk), "-w", path, "--", "--from", "hello", "--to", "good morning" }
+		local _, out = kit.run { script "conn_log", "-r", path }
+		assert.matches('"orig_bytes":5,"resp_bytes":18,"conn_state":"SF","missed_bytes":0', out)
+	end)
+end)
+
+describe("nat.lua", function()
+	local args = { "--inside", "10.0.0.1/32", "--address", "192.0.2.9", "--ports", "5000-5001", "--timeout", "60" }
+
+	it("gives each end inside a port, and brings the answers back", function()
+		local list, out = run("nat", [[
+			0     C S  0:0(0)
+			conn back
+			client 192.0.2.9:5000
+			server 10.0.0.2:80
+			isn S 5000
+			+.01  back.S S. 0:0(0) ack 1
+		]], unpack(args))
+		local port = list[1]:match "^192%.0%.2%.9:(%d+) > 10%.0%.0%.2:80 S$"
+		assert.is_truthy(port)
+		local answered = port == "5000" and "10.0.0.1:40000" or "192.0.2.9:5000"
+		assert.equal("10.0.0.2:80 > " .. answered .. " S.", list[2])
+		assert.equal(("translated %d packets, refused 0, ports in use 1\n"):format(port == "5000" and 2 or 1), out)
+	end)
+
+	local function syns(list)
+		local text = {}
+		for n, at in ipairs(list) do
+			text[n] = ("conn c%d\nclient 10.0.0.1:%d\nserver 10.0.0.2:80\n%f c%d.C S 0:0(0)"):format(n, 40000 + n, at, n)
+		end
+		return table.concat(text, "\n")
+	end
+
+	it("refuses when all ports are taken, and gives one again when it was idle", function()
+		local list, out = run("nat", syns { 1, 2, 3, 90 }, unpack(args))
+		assert.equal(3, #list)
+		assert.equal("translated 3 packets, refused 1, ports in use 1\n", out)
+		local ports = {}
+		for n = 1, 2 do
+			ports[list[n]:match "^192%.0%.2%.9:(%d+)"] = true
+		end
+		assert.same({ ["5000"] = true, ["5001"] = true }, ports)
+	end)
+
+	it("gives a port again soon after a RST", function()
+		local _, out = run("nat", syns { 1 } .. "\n+.1 c1.C R 1:1(0)\nconn d\nclient 10.9.9.9:1\n+20 d.C S 0:0(0)",
+			unpack(args))
+		assert.equal("translated 2 packets, refused 0, ports in use 0\n", out)
+	end)
+
+	it("leaves alone what does not come from inside", function()
+		local list, out = run("nat", "client 10.0.0.7:1\n" .. talk, unpack(args))
+		assert.equal("10.0.0.7:1 > 10.0.0.2:80 S", list[1])
+		assert.equal("translated 0 packets, refused 0, ports in use 0\n", out)
+	end)
+
+	it("says which option is wrong", function()
+		assert.equal("nat: --inside takes a net such as 10.0.0.0/8, not 'nil'", fails "nat")
+		assert.equal("nat: --ports takes ports such as 20000-60000, not '9-1'",
+			fails("nat", "--inside", "10.0.0.0/8", "--address", "192.0.2.1", "--ports", "9-1"))
+	end)
+end)
+
+describe("ratelimit.lua", function()
+	-- A thousand bytes of payload, ten times in a second.
+	local text = { "0 C S 0:0(0)", "+.01 S S. 0:0(0) ack 1" }
+	for n = 0, 9 do
+		text[#text + 1] = ("+.1 C . %d:%d(1000) ack 1"):format(1 + 1000 * n, 1001 + 1000 * n)
+	end
+
+	it("drops what exceeds the rate", function()
+		local all = table.concat(text, "\n")
+		assert.equal(12, #run("ratelimit", all, "--rate", "20K"))
+		local list, out = run("ratelimit", all, "--rate", "5K", "--burst", "1200")
+		assert.equal("passed 5280 bytes, dropped 5 packets\n", out)
+		assert.equal(7, #list)
+	end)
+end)
+
+describe("midstat.lua", function()
+	it("shows connections, those with most bytes first", function()
+		local _, out = run("midstat", [[
+			conn small
+			client 10.0.0.3:3
+			0 small.C S 0:0(0)
+			conn large
+			client 10.0.0.4:4
+			0 large.C S 0:0(0)
+			+.1 large.S S. 0:0(0) ack 1
+			+.1 large.C . 1:1001(1000) ack 1
+			+1 large.C . 1001:1002(1) ack 1
+		]], "--plain", "--sort", "bytes", "--rows", "1")
+		assert.equal([[
+2 connections, 1160 bytes/s
+client                   server                   states                   bytes/s   bytes packets rexmits    age
+10.0.0.4:4               10.0.0.2:80              established established     1120    1120       3       0      1
+]], out)
+	end)
+end)
