@@ -4,21 +4,43 @@
 #include <string.h>
 
 #include "ctx.h"
+#include "pkt/decode.h"
 #include "pkt/edit.h"
 #include "rewrite.h"
+
+static size_t addr_at(const struct mos_packet *p, bool v6, size_t off, int which, char *buf)
+{
+	size_t len = v6 ? 16 : 4, at = off + (v6 ? 8 : 12) + len * (size_t)which;
+
+	if (at + len > p->caplen || !inet_ntop(v6 ? AF_INET6 : AF_INET, p->data + at, buf, INET6_ADDRSTRLEN))
+		return 0;
+	return strlen(buf);
+}
 
 size_t mos_ffi_packet_addr(struct mos_ctx *ctx, int which, char *buf)
 {
 	const struct mos_packet *p = ctx->pkt;
-	bool v6 = p && p->ip_version == 6;
-	size_t len = v6 ? 16 : 4, at = v6 ? 8 : 12;
 
-	if (!p || !p->ip_version)
-		return 0;
-	at += p->l3 + len * (size_t)which;
-	if (at + len > p->caplen || !inet_ntop(v6 ? AF_INET6 : AF_INET, p->data + at, buf, INET6_ADDRSTRLEN))
-		return 0;
-	return strlen(buf);
+	return p && p->ip_version ? addr_at(p, p->ip_version == 6, p->l3, which, buf) : 0;
+}
+
+size_t mos_ffi_packet_addr_at(struct mos_ctx *ctx, uint32_t offset, int which, char *buf)
+{
+	const struct mos_packet *p = ctx->pkt;
+
+	return p && offset < p->caplen ? addr_at(p, p->data[offset] >> 4 == 6, offset, which, buf) : 0;
+}
+
+size_t mos_ffi_packet_layers(struct mos_ctx *ctx, const char **names, uint32_t *offsets, size_t n)
+{
+	struct packet_layer layers[64];
+	unsigned count = ctx->pkt ? packet_layers(ctx->pkt, layers, n < 64 ? (unsigned)n : 64) : 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		names[i] = packet_layer_name(layers[i].kind);
+		offsets[i] = layers[i].off;
+	}
+	return count;
 }
 
 size_t mos_ffi_addr_parse(const char *text, uint32_t family, uint8_t *out)

@@ -509,6 +509,13 @@ int mos_ffi_stop(struct mos_ctx *ctx, uint64_t conn, int side);
 /* The source (0) or destination (1) address of the packet in dispatch; 0 if it is not IP. */
 size_t mos_ffi_packet_addr(struct mos_ctx *ctx, int which, char *buf);
 
+/*
+ * The headers of the packet in dispatch, outer first: names[i] (borrowed) at offsets[i], n at most. Returns how many. The
+ * source (0) or destination (1) address of the IP header at an offset as text; 0 if it is not there.
+ */
+size_t mos_ffi_packet_layers(struct mos_ctx *ctx, const char **names, uint32_t *offsets, size_t n);
+size_t mos_ffi_packet_addr_at(struct mos_ctx *ctx, uint32_t offset, int which, char *buf);
+
 /* Text to 4 or 16 bytes in network order. Returns how many, 0 if it is no address of that family (4, 6). */
 size_t mos_ffi_addr_parse(const char *text, uint32_t family, uint8_t *out);
 

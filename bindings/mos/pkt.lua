@@ -183,6 +183,29 @@ method("frame_string", function()
 	return (ffi.string(p.data, p.caplen))
 end)
 
+local LAYERS_MAX = 64
+local layer_names = ffi.new("const char *[?]", LAYERS_MAX)
+local layer_offsets = ffi.new("uint32_t[?]", LAYERS_MAX)
+
+local function addr_at(offset, which)
+	local n = C.mos_ffi_packet_addr_at(ctx, offset, which, addr_buf)
+	return n ~= 0 and ffi.string(addr_buf, n) or nil
+end
+
+-- The headers of the frame, outer first.
+method("layers", function()
+	current()
+	local list = {}
+	for i = 1, tonumber(C.mos_ffi_packet_layers(ctx, layer_names, layer_offsets, LAYERS_MAX)) do
+		local name, offset = ffi.string(layer_names[i - 1]), layer_offsets[i - 1]
+		list[i] = { name = name, offset = offset }
+		if name == "ipv4" or name == "ipv6" then
+			list[i].src, list[i].dst = addr_at(offset, 0), addr_at(offset, 1)
+		end
+	end
+	return list
+end)
+
 local UDP_HEADER = 8
 
 -- Of a UDP datagram: its payload as captured (pointer, length), source and destination port. nil: it is something else,

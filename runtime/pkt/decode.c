@@ -136,7 +136,19 @@ static enum mos_decode outer_restore(struct cursor *c)
 	return MOS_DECODED_IP;
 }
 
-__attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
+/* Where the layers that a walk passes are noted: the first `room` of them. */
+struct trail {
+	struct packet_layer *v;
+	unsigned n, room;
+};
+
+static void trail_add(struct trail *t, enum layer layer, uint32_t off)
+{
+	if (t->n < t->room && layer != LAYER_IP)
+		t->v[t->n++] = (struct packet_layer){ off, layer };
+}
+
+static inline __attribute__((always_inline)) enum mos_decode walk(struct mos_packet *p, struct trail *trail)
 {
 	static enum layer (*const decoders[LAYER_COUNT])(struct cursor *) = {
 		[LAYER_ETHERNET] = ethernet_decode,
@@ -167,12 +179,46 @@ __attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
 	struct cursor c = { .p = p, .cap = p->caplen, .end = frame_len(p), .result = MOS_DECODE_UNKNOWN_LINK };
 
 	packet_clear(p);
-	for (enum layer next = link_layer(p->link); next != LAYER_NONE;)
-		next = decoders[next](&c);
+	for (enum layer next = link_layer(p->link); next != LAYER_NONE; next = decoders[next](&c))
+		if (trail)
+			trail_add(trail, next, c.off);
 	if (c.outer.l4 && (c.result == MOS_DECODED_OTHER || (c.guess && c.result >= MOS_DECODE_BAD)))
 		c.result = outer_restore(&c);
 	p->decoded = (uint8_t)c.result;
 	return c.result;
+}
+
+__attribute__((noinline)) enum mos_decode packet_walk(struct mos_packet *p)
+{
+	return walk(p, NULL);
+}
+
+unsigned packet_layers(const struct mos_packet *p, struct packet_layer *out, unsigned n)
+{
+	struct mos_packet copy = *p;
+	struct trail t = { .v = out, .room = n };
+
+	walk(&copy, &t);
+	/* Behind the packet that was found there may be what only looked like one. */
+	while (copy.ip_version && t.n && out[t.n - 1].off > copy.l4)
+		t.n--;
+	return t.n;
+}
+
+const char *packet_layer_name(unsigned kind)
+{
+	static const char *const names[LAYER_COUNT] = {
+		[LAYER_ETHERNET] = "ethernet", [LAYER_VLAN] = "vlan",       [LAYER_LLC] = "llc",
+		[LAYER_NULL] = "null",         [LAYER_SLL] = "sll",         [LAYER_SLL2] = "sll2",
+		[LAYER_PPP] = "ppp",           [LAYER_CISCO_HDLC] = "hdlc", [LAYER_FDDI] = "fddi",
+		[LAYER_RADIOTAP] = "radiotap", [LAYER_PRISM] = "prism",     [LAYER_PPI] = "ppi",
+		[LAYER_WIFI] = "wifi",         [LAYER_MPLS] = "mpls",       [LAYER_PPPOE] = "pppoe",
+		[LAYER_PBB] = "pbb",           [LAYER_VNTAG] = "vntag",     [LAYER_IP4] = "ipv4",
+		[LAYER_IP6] = "ipv6",          [LAYER_AH] = "ah",           [LAYER_GRE] = "gre",
+		[LAYER_UDP] = "udp",           [LAYER_TCP] = "tcp",
+	};
+
+	return kind < LAYER_COUNT ? names[kind] : NULL;
 }
 
 enum mos_decode packet_decode(struct mos_packet *p)

@@ -39,6 +39,22 @@ enum mos_decode packet_decode(struct mos_packet *p);
 /* The same without the shortcut for plain frames (decode_plain.h). */
 enum mos_decode packet_walk(struct mos_packet *p);
 
+/* A header on the way to the innermost packet. */
+struct packet_layer {
+	uint32_t off; /* of its first byte in the frame */
+	uint32_t kind;
+};
+
+/*
+ * The headers of a decoded packet's frame, outer first, into out[0..n): what was found on the way to l4, that included; those
+ * of tunnels that have none of their own kind (VXLAN, Geneve, GTP-U, Teredo) lie between the UDP header and the next one.
+ * Returns how many.
+ */
+unsigned packet_layers(const struct mos_packet *p, struct packet_layer *out, unsigned n);
+
+/* "ipv4" */
+const char *packet_layer_name(unsigned kind);
+
 /* What a packet may be wrapped in, by the bit of packet_decap_off. */
 enum decap_kind {
 	DECAP_VLAN, /* and QinQ */

@@ -59,8 +59,12 @@ static void check_cut(const struct mos_packet *cut, const struct mos_packet *who
 static void use(struct mos_packet *p)
 {
 	struct tcp_options o;
+	struct packet_layer layers[64];
 	uint8_t bytes[64] = { 0 };
+	unsigned n = packet_layers(p, layers, 64);
 
+	for (unsigned i = 0; i < n; i++)
+		CLAIM(packet_layer_name(layers[i].kind) && layers[i].off <= p->caplen);
 	packet_checksums_ok(p);
 	if (p->decoded != MOS_DECODED_TCP)
 		return;

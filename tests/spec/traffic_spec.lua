@@ -165,6 +165,25 @@ describe("conn_log on", function()
 		end)
 	end
 
+	it("a tunnel, whose outer headers can be read", function()
+		local script = kit.script [[
+			local mon = require "mos".monitor {}
+			mon:on("conn_start", "snd", function(conn, _, pkt)
+				print(conn.client.addr, conn.server.addr)
+				for _, l in ipairs(pkt:layers()) do print(l.name, l.offset, l.src, l.dst) end
+			end)
+		]]
+		local inner = "4500 0028 0001 0000 40 06 0000 0a000001 0a000002 9c40 0050 000003e8 00000000 5002 ffff 0000 0000"
+		local code, out, err = kit.run { "-q", script, "-r", kit.pcap("0 raw 020000000002 020000000001 8100 0005 0800 "
+			.. "4500 0040 0007 0000 40 2f 0000 c0000201 c0000202 0000 0800 " .. inner) }
+		assert.equal("", err)
+		assert.equal(0, code)
+		assert.equal(table.concat({
+			"10.0.0.1\t10.0.0.2", "ethernet\t0\tnil\tnil", "vlan\t14\tnil\tnil", "ipv4\t18\t192.0.2.1\t192.0.2.2",
+			"gre\t38\tnil\tnil", "ipv4\t42\t10.0.0.1\t10.0.0.2", "tcp\t62\tnil\tnil", "",
+		}, "\n"), out)
+	end)
+
 	-- GTP-U, its UDP datagram in two IPv4 fragments, around a SYN.
 	it("a tunnel in fragments", function()
 		local inner = "4500 0028 0001 0000 40 06 0000 0a000001 0a000002 9c40 0050 000003e8 00000000 5002 ffff 0000 0000"
