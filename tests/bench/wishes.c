@@ -180,7 +180,7 @@ static bool parse_number(struct wishes *o, int opt)
 	case OPT_CONNECTIONS:
 		return number(optarg, 1, 1e8, &o->connections);
 	case OPT_CONCURRENCY:
-		return number(optarg, 1, 1e7, &o->concurrency);
+		return number(optarg, 1, 1e8, &o->concurrency);
 	case OPT_RESPONSE:
 		return number(optarg, 0, 1 << 30, &o->response);
 	case OPT_REQUEST:
