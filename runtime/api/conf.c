@@ -53,6 +53,7 @@ static const struct key {
 	{ "ip_forward", FIELD(ip_forward), 0, 1 },
 }, netdev_keys[] = {
 	{ "pcap_out", FIELD(pcap_out), 0, 0 },
+	{ "eal", FIELD(eal), 0, 0 },
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -99,6 +100,7 @@ void conf_free(struct conf *c)
 	free(c->port);
 	free(c->multiprocess);
 	free(c->pcap_out);
+	free(c->eal);
 	conf_default(c);
 }
 

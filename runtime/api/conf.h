@@ -31,7 +31,7 @@ struct conf {
 	/* Numbers as the file has them: seconds, bytes, connections per core. */
 	int64_t forward, max_concurrency, rmem_size, wmem_size, tcp_tw_interval, tcp_timeout, no_ring_buffers,
 		nb_mem_channels, num_cores, ip_forward;
-	char *stat_print, *mos_log, *port, *multiprocess, *pcap_out;
+	char *stat_print, *mos_log, *port, *multiprocess, *pcap_out, *eal;
 	uint64_t cpu_mask;        /* of all interfaces */
 	struct conf_list netdev;  /* interface, mask of cores */
 	struct conf_list pcap_in; /* capture files */

@@ -17,6 +17,7 @@
 #include "api/process.h"
 #include "control/stats.h"
 #include "crew.h"
+#include "io/dpdk.h"
 #include "util/log.h"
 
 #define SECOND 1000000000ull
@@ -360,35 +361,75 @@ static unsigned ports_of(const struct conf *c, struct io_pair *pairs)
 	return n;
 }
 
-static struct io *open_ports(const struct process *g, char *err, size_t errlen)
+/* The number in mOS's name of a port of DPDK, "dpdk0"; NULL: it is an interface of the kernel's. */
+static const char *dpdk_port(const char *name)
 {
-	struct io_pair pairs[2 * CONF_LIST_MAX];
+	bool is = strncmp(name, "dpdk", 4) == 0 && name[4] && strspn(name + 4, "0123456789") == strlen(name + 4);
 
-	return io_live_open(pairs, ports_of(&g->conf, pairs), NULL, g->crew.n + 1, err, errlen);
+	return is ? name + 4 : NULL;
 }
 
-static int open_input(struct process *g, char *err, size_t errlen)
+static unsigned open_dpdk(const struct process *g, struct io_pair *pairs, unsigned n, struct io **in, char *err,
+			  size_t errlen)
 {
-	const struct conf *c = &g->conf;
-	static const char *files[CONF_LIST_MAX];
+	const struct io_dpdk dpdk = { pairs, n, g->conf.eal, NULL, NULL, g->crew.n };
 
+	for (unsigned i = 0; i < n; i++) {
+		const char *a = dpdk_port(pairs[i].a), *b = pairs[i].b ? dpdk_port(pairs[i].b) : NULL;
+
+		if (!a || (pairs[i].b && !b)) {
+			snprintf(err, errlen, "netdev: either interfaces or ports of DPDK, not '%s' beside others",
+				 a ? pairs[i].b : pairs[i].a);
+			return 0;
+		}
+		pairs[i] = (struct io_pair){ a, b };
+	}
+	return io_dpdk_open(&dpdk, in, err, errlen);
+}
+
+static unsigned open_ports(const struct process *g, struct io **in, char *err, size_t errlen)
+{
+	struct io_pair pairs[2 * CONF_LIST_MAX];
+	unsigned n = ports_of(&g->conf, pairs);
+
+	if (dpdk_port(g->conf.netdev.v[0].name))
+		return open_dpdk(g, pairs, n, in, err, errlen);
+	*in = io_live_open(pairs, n, NULL, g->crew.n + 1, err, errlen);
+	return *in != NULL;
+}
+
+/* One source for all workers, or one for each. How many; 0 with the reason in err. */
+static unsigned open_sources(struct process *g, struct io **in, char *err, size_t errlen)
+{
+	static const char *files[CONF_LIST_MAX];
+	const struct conf *c = &g->conf;
+
+	if (!c->pcap_in.n)
+		return open_ports(g, in, err, errlen);
 	for (unsigned i = 0; i < c->pcap_in.n; i++) {
 		files[i] = c->pcap_in.v[i].name;
 		if (c->pcap_out && io_same_file(files[i], c->pcap_out)) {
 			snprintf(err, errlen, "%s: is both input and output", files[i]);
-			return -EINVAL;
+			return 0;
 		}
 	}
-	if (!c->pcap_in.n && !c->netdev.n) {
+	*in = io_pcap_open(files, c->pcap_in.n, NULL, err, errlen);
+	return *in != NULL;
+}
+
+static int open_input(struct process *g, char *err, size_t errlen)
+{
+	struct io *in[WORKERS_MAX];
+
+	if (!g->conf.pcap_in.n && !g->conf.netdev.n) {
 		snprintf(err, errlen, "no input: netdev names neither a capture (pcap_in = FILE) nor an interface");
 		return -EINVAL;
 	}
-	struct io *in = c->pcap_in.n ? io_pcap_open(files, c->pcap_in.n, NULL, err, errlen)
-				     : open_ports(g, err, errlen);
+	unsigned n = open_sources(g, in, err, errlen);
 
-	if (!in)
+	if (!n)
 		return -EIO;
-	if (crew_source(&g->crew, &in, 1) == 0)
+	if (crew_source(&g->crew, in, n) == 0)
 		return 0;
 	snprintf(err, errlen, "%s", strerror(ENOMEM));
 	return -ENOMEM;

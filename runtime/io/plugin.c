@@ -1,6 +1,7 @@
-/* Opens mos-dpdk.so: next to the program, or where it is installed. */
+/* Opens mos-dpdk.so: next to the program, next to libmos where that is what runs, or where it is installed. */
 #include <dlfcn.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,18 +14,27 @@
 
 #define PLUGIN "mos-dpdk.so"
 
+/* The plugin's path, if it stands beside a file of this path: n bytes at path, which has room for PLUGIN behind them. */
+static bool is_beside(char *path, ssize_t n)
+{
+	char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
+
+	if (slash)
+		strcpy(slash + 1, PLUGIN);
+	return slash && access(path, F_OK) == 0;
+}
+
 /* NULL if it is not there, or what it needs is not: then dlerror says so. */
 static void *plugin_open(void)
 {
 	char path[PATH_MAX + sizeof(PLUGIN)];
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
-	char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
+	Dl_info here;
 
-	if (slash) {
-		strcpy(slash + 1, PLUGIN);
-		if (access(path, F_OK) == 0)
-			return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	}
+	if (is_beside(path, readlink("/proc/self/exe", path, PATH_MAX)))
+		return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (dladdr((void *)io_dpdk_open, &here) && strlen(here.dli_fname) < PATH_MAX &&
+	    is_beside(strcpy(path, here.dli_fname), (ssize_t)strlen(here.dli_fname)))
+		return dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	return dlopen(MOS_PLUGIN_DIR "/" PLUGIN, RTLD_NOW | RTLD_LOCAL);
 }
 

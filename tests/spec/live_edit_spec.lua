@@ -102,4 +102,25 @@ describe("a program with a main() of its own", function()
 		assert.equal(0, run:stop "TERM")
 		assert.matches("%d+ allowed, 1 denied", run:out())
 	end)
+
+	it("runs on ports of DPDK by mOS's names for them", function()
+		if not io.open(kit.build .. "/mos-dpdk.so") then
+			pending "built without DPDK"
+			return
+		end
+		lan = net.up()
+		local http, out = kit.source .. "/tests/pcaps/http.pcap", kit.tmp ".pcap"
+		local devices = ("--vdev=net_pcap0,rx_pcap=%s,tx_pcap=%s --vdev=net_null0"):format(http, out)
+		local conf = kit.write(kit.tmp ".conf", ([[
+mos {
+	netdev {
+		eal = --no-huge -m 128 %s
+		dpdk0 0x1
+	}
+}]]):format(devices))
+		local run = lan:start("r", { "stdbuf", "-oL", kit.build .. "/tests/programs/conn_table", "-f", conf },
+			"grep -q '2 seen, 2 ended' $LOG.out")
+		assert.equal(0, run:stop "TERM")
+		assert.matches("total: 2 seen, 2 ended\n", run:out())
+	end)
 end)

@@ -41,17 +41,18 @@ static void every_block_and_key_is_read(void **state)
 	struct conf c;
 
 	(void)state;
-	assert_int_equal(parse(&c,
-			       "application {\n type = monitor\n run = nat -c 1\n cpu_mask = 0x3\n ip_forward = 0\n}\n"
-			       "mos {\n"
-			       "forward = 0 # a comment\n nb_mem_channels = 4\n max_concurrency = 5000\n"
-			       "rmem_size = 0x1000\n wmem_size = 4096\n tcp_tw_interval = 30\n tcp_timeout = -1\n"
-			       "no_ring_buffers = 1\n stat_print = dpdk0\n mos_log = logs/\n port = dpdk0 dpdk1\n"
-			       "multiprocess = 0 master\n num_cores = 3\n"
-			       "netdev { eth0 0x1\n eth1 0x6\n pcap_in = a b.pcap\n pcap_in = c\n pcap_out=o }\n"
-			       "arp_table { 10.0.0.2/32 00:0a:0b:0c:0d:0e }\n route_table {\n 0.0.0.0/0 eth0\n }\n"
-			       "nic_forward_table { eth0 eth1 }\n}\n"),
-			 0);
+	assert_int_equal(
+		parse(&c,
+		      "application {\n type = monitor\n run = nat -c 1\n cpu_mask = 0x3\n ip_forward = 0\n}\n"
+		      "mos {\n"
+		      "forward = 0 # a comment\n nb_mem_channels = 4\n max_concurrency = 5000\n"
+		      "rmem_size = 0x1000\n wmem_size = 4096\n tcp_tw_interval = 30\n tcp_timeout = -1\n"
+		      "no_ring_buffers = 1\n stat_print = dpdk0\n mos_log = logs/\n port = dpdk0 dpdk1\n"
+		      "multiprocess = 0 master\n num_cores = 3\n"
+		      "netdev { eth0 0x1\n eth1 0x6\n eal = --no-huge -m 64\n pcap_in = a b.pcap\n pcap_in = c\n pcap_out=o }\n"
+		      "arp_table { 10.0.0.2/32 00:0a:0b:0c:0d:0e }\n route_table {\n 0.0.0.0/0 eth0\n }\n"
+		      "nic_forward_table { eth0 eth1 }\n}\n"),
+		0);
 	assert_string_equal(err, "");
 	assert_true(!c.forward && !c.ip_forward && c.nb_mem_channels == 4 && c.max_concurrency == 5000);
 	assert_true(c.rmem_size == 4096 && c.wmem_size == 4096 && c.tcp_tw_interval == 30 && c.tcp_timeout == -1);
@@ -64,6 +65,7 @@ static void every_block_and_key_is_read(void **state)
 	assert_string_equal(c.netdev.v[1].name, "eth1");
 	assert_string_equal(c.pcap_in.v[0].name, "a b.pcap");
 	assert_string_equal(c.pcap_out, "o");
+	assert_string_equal(c.eal, "--no-huge -m 64");
 	assert_string_equal(c.pairs.v[0].value, "eth1");
 	assert_string_equal(c.apps.v[0].name, "nat -c 1");
 	assert_string_equal(c.apps.v[0].value, "0x3");
