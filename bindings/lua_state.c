@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <luajit.h>
@@ -204,6 +206,10 @@ int text_read(struct lua_text *t, const char *path, char *err, size_t errlen)
 		t->len += got;
 	}
 	bool fine = f && t->path && !got && !ferror(f);
+	struct stat st;
+
+	if (fine && (fstat(fileno(f), &st) < 0 || (st.st_uid != geteuid() && st.st_uid != 0)))
+		t->foreign = true;
 
 	if (!fine)
 		snprintf(err, errlen, "cannot %s %s: %s", f ? "read" : "open", path,
@@ -215,7 +221,7 @@ int text_read(struct lua_text *t, const char *path, char *err, size_t errlen)
 
 int text_copy(struct lua_text *to, const struct lua_text *from)
 {
-	*to = (struct lua_text){ strdup(from->path), malloc(from->len + 1), from->len };
+	*to = (struct lua_text){ strdup(from->path), malloc(from->len + 1), from->len, from->foreign };
 	if (!to->path || !to->source)
 		return -ENOMEM;
 	memcpy(to->source, from->source, from->len);
@@ -250,7 +256,7 @@ bool estate_is(const struct lua_estate *e, const struct worker *w)
 }
 
 /* As luaL_loadfile does: a first line that begins with '#' is for the shell. */
-static int load_chunk(lua_State *L, const struct lua_text *t)
+static int load_chunk(lua_State *L, const struct lua_text *t, bool text_only)
 {
 	size_t skip = 0;
 	char chunk[256];
@@ -258,7 +264,40 @@ static int load_chunk(lua_State *L, const struct lua_text *t)
 	while (t->len && t->source[0] == '#' && skip < t->len && t->source[skip] != '\n')
 		skip++;
 	snprintf(chunk, sizeof(chunk), "@%s", t->path);
-	return luaL_loadbuffer(L, t->source + skip, t->len - skip, chunk);
+	return luaL_loadbufferx(L, t->source + skip, t->len - skip, chunk, text_only ? "t" : NULL);
+}
+
+static bool is_sandboxed(const struct lua_state *st)
+{
+	enum sandbox sandbox = st->bench->set.sandbox;
+
+	return sandbox == SANDBOX_ALL || (sandbox == SANDBOX_FOREIGN && st->text.foreign);
+}
+
+/* The chunk at the top of the stack gets the sandbox's environment; it was made by prepare_sandbox. */
+static void enter_sandbox(lua_State *L)
+{
+	lua_getfield(L, STACK_HOST, "globals");
+	lua_setfenv(L, -2);
+}
+
+static int require_sandbox(lua_State *L)
+{
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "mos.sandbox");
+	lua_call(L, 1, 0);
+	return 0;
+}
+
+static int prepare_sandbox(struct lua_state *st, char *err, size_t errlen)
+{
+	if (!is_sandboxed(st))
+		return 0;
+	if (st->bench->set.data_dir) {
+		lua_pushstring(st->d.L, st->bench->set.data_dir);
+		lua_setfield(st->d.L, STACK_HOST, "data_dir");
+	}
+	return protected_call(&st->d, require_sandbox, err, errlen);
 }
 
 /* "script.lua: took longer ...": it was stopped, and nobody knows where. */
@@ -269,10 +308,15 @@ static int load(struct lua_state *st, const struct lua_script *s, char *err, siz
 	set_strings(L, "args", (unsigned)s->argc, s->argv);
 	set_strings(L, "input", s->ninputs, s->inputs);
 	set_module_path(L, st->text.path);
+	if (prepare_sandbox(st, err, errlen) < 0)
+		return -1;
 	error_push_load_handler(L);
-	int at = lua_gettop(L), status = load_chunk(L, &st->text);
+	bool sandboxed = is_sandboxed(st);
+	int at = lua_gettop(L), status = load_chunk(L, &st->text, sandboxed);
 	if (status == 0) {
 		look_at(L);
+		if (sandboxed)
+			enter_sandbox(L);
 		status = watch_call(st->d.watch, L, at, WATCH_MAIN);
 	}
 	if (status == 0) {

@@ -14,6 +14,7 @@
 struct lua_text {
 	char *path, *source;
 	size_t len;
+	bool foreign; /* its file belongs neither to the running user nor to root */
 };
 
 /* A script in a file. 0, or -1 with one line in err; text_free either way. */

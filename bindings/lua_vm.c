@@ -220,7 +220,7 @@ int vm_load(struct lua_vm *vm, const char *path, int argc, char **argv, char *er
 int vm_load_text(struct lua_vm *vm, const char *name, const char *text, size_t len, int argc, char **argv, char *err,
 		 size_t errlen)
 {
-	struct lua_text t = { (char *)name, (char *)text, len };
+	struct lua_text t = { .path = (char *)name, .source = (char *)text, .len = len };
 
 	return load(vm, &t, argc, argv, err, errlen);
 }

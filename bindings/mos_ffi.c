@@ -1,5 +1,7 @@
 /* Names, messages and objects, for bindings/mos. */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "api/object.h"
 #include "ctx.h"
@@ -38,6 +40,36 @@ void mos_ffi_log(uint32_t level, const char *text)
 const char *mos_ffi_strerror(int error)
 {
 	return strerror(error);
+}
+
+/* The folder that path's last part is in, links followed; NULL if there is none, or that part is "..", "." or nothing. */
+static char *folder_of(const char *path)
+{
+	char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL, *found = NULL;
+	const char *name = slash ? slash + 1 : copy;
+
+	if (name && *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+		if (slash)
+			*slash = '\0';
+		found = realpath(!slash ? "." : *copy ? copy : "/", NULL);
+	}
+	free(copy);
+	return found;
+}
+
+int mos_ffi_path_inside(const char *path, const char *folder)
+{
+	char *dir = folder_of(path), *root = realpath(folder, NULL);
+	size_t n = root ? strlen(root) : 0;
+	struct stat st;
+	int yes = dir && root && !strncmp(dir, root, n) && (!dir[n] || dir[n] == '/' || !strcmp(root, "/"));
+
+	/* A device or a pipe is no data, a link may lead anywhere. */
+	if (yes && lstat(path, &st) == 0)
+		yes = S_ISREG(st.st_mode) && st.st_nlink == 1;
+	free(dir);
+	free(root);
+	return yes;
 }
 
 void *mos_ffi_object_open(const char *path, char *err, size_t errlen)

@@ -428,6 +428,9 @@ const char *mos_ffi_record_before(struct mos_ctx *ctx);
 /* Have the host table's `carry` called for each connection that has conn.data of the script before this one. */
 void mos_ffi_carry(struct mos_ctx *ctx);
 
+/* Does path, with its links followed, lie in folder? Its last part need not exist; a link there does not. */
+int mos_ffi_path_inside(const char *path, const char *folder);
+
 /* The script was loaded from this file, too. 0 or -ENOMEM. */
 int mos_ffi_loaded_from(struct mos_ctx *ctx, const char *path);
 

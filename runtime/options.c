@@ -23,6 +23,8 @@ enum {
 	OPT_MAX_ERRORS,
 	OPT_TIMEOUT,
 	OPT_MEMORY,
+	OPT_SANDBOX,
+	OPT_DATA_DIR,
 	OPT_CONTROL,
 	OPT_WATCH,
 	OPT_CANARY,
@@ -71,6 +73,8 @@ enum {
 	X("max-errors", OPT_MAX_ERRORS, required_argument, "NUMBER/s")   \
 	X("script-timeout", OPT_TIMEOUT, required_argument, "TIME")      \
 	X("script-memory", OPT_MEMORY, required_argument, "SIZE")        \
+	X("sandbox", OPT_SANDBOX, optional_argument, "")                 \
+	X("data-dir", OPT_DATA_DIR, required_argument, "DIR")            \
 	X("control", OPT_CONTROL, required_argument, "PATH")             \
 	X("watch", OPT_WATCH, no_argument, "")                           \
 	X("canary", OPT_CANARY, required_argument, "SECONDS")            \
@@ -341,6 +345,14 @@ static int set_linger(struct options *o, const char *value, const struct reason 
 	return 0;
 }
 
+static int set_sandbox(struct options *o, const char *value, const struct reason *why)
+{
+	if (value && strcmp(value, "off") != 0)
+		return usage(why, "--sandbox takes nothing or '=off', not '=%s'", value);
+	o->set.sandbox = value ? SANDBOX_NONE : SANDBOX_ALL;
+	return 0;
+}
+
 static int set_canary(struct options *o, const char *value, const struct reason *why)
 {
 	enum { MOST = 3600 };
@@ -583,6 +595,11 @@ static int set_option(struct options *o, int answer, const char *word, const cha
 		return set_script_timeout(o, value, why);
 	case OPT_MEMORY:
 		return set_script_memory(o, value, why);
+	case OPT_SANDBOX:
+		return set_sandbox(o, value, why);
+	case OPT_DATA_DIR:
+		o->set.data_dir = value;
+		return 0;
 	case OPT_CONTROL:
 		o->control = value;
 		return 0;
@@ -700,7 +717,7 @@ void options_help(FILE *f)
 		"  -j, --workers NUMBER      threads, each with its own SCRIPT (default 1)\n"
 		"      --on-error ACTION     of a failed handler: pass, drop, stop (default %s)\n"
 		"      --max-errors NUMBER/s  --script-timeout TIME  --script-memory SIZE\n"
-		"      --control PATH  --watch  --canary SECONDS    reload while it runs\n"
+		"      --control PATH  --watch  --canary SECONDS  --sandbox  --data-dir DIR\n"
 		"      --explain  --new-monitor NAME    say what happens; begin a script\n"
 		"      --check  --events[=markdown]  --stats    load only, list events, count\n"
 		"  -q, --quiet  -v, --verbose  --version  -h, --help\n"

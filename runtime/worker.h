@@ -28,6 +28,9 @@ enum { WORKER_BURST = 256 };
 /* What decides a packet whose handler failed. */
 enum on_error { ON_ERROR_PASS, ON_ERROR_DROP, ON_ERROR_STOP };
 
+/* Which scripts are put into the sandbox (bindings/mos/sandbox.lua): those of other users, all, none. */
+enum sandbox { SANDBOX_FOREIGN, SANDBOX_ALL, SANDBOX_NONE };
+
 struct settings {
 	uint32_t max_conns;
 	bool conns_pass;       /* at that limit new connections pass untracked; else others end to make room */
@@ -47,6 +50,8 @@ struct settings {
 	uint32_t max_errors;        /* of one handler in a second; 0: any number */
 	uint64_t script_timeout_ns; /* of one call; 0: none */
 	size_t script_memory;       /* bytes of one state; 0: any */
+	enum sandbox sandbox;
+	const char *data_dir; /* borrowed; where a script in the sandbox may write; NULL: nowhere */
 };
 
 /* The values of mos-run. */

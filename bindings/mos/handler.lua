@@ -88,6 +88,15 @@ local function forget(ref)
 	end
 end
 
+-- What fn receives as a packet. In the sandbox (sandbox.lua) only functions of mos-run's own modules, which have its
+-- environment, see pointers; a C function may hand on to a script's what it is given.
+local function packet_for(fn)
+	if host.safe_packet and not (jit_util.funcinfo(fn).proto and getfenv(fn) == _G) then
+		return host.safe_packet
+	end
+	return pkt.object
+end
+
 -- The names of functions: of those that a script gives one, and of its global ones.
 local names_of, by_name = setmetatable({}, { __mode = "k" }), {}
 
@@ -119,7 +128,7 @@ local function ref_of(fn, ev, own)
 	local source = event.source(ev)
 	local at = source and source.at or false
 	local make = own and loadstring(handler_sources[at], "=(mos.handler)") or factory_of(fn, at)
-	host.handlers[ref] = make(fn, ev, ctx, conn.current, pkt.object, source and source.fields)
+	host.handlers[ref] = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields)
 	if names_of[fn] then
 		C.mos_ffi_ref_name(ctx, ref, names_of[fn])
 	end
@@ -148,7 +157,7 @@ function host.loaded()
 			C.mos_ffi_loaded_from(ctx, path)
 		end
 	end
-	for key, value in pairs(_G) do
+	for key, value in pairs(host.globals or _G) do
 		if type(value) == "function" and type(key) == "string" and not standard[key] then
 			names_of[value] = names_of[value] or key
 			by_name[key] = by_name[key] or value
@@ -168,7 +177,7 @@ end
 function handler.filter(index, fn, ev, above)
 	local slot = ev.source ~= above and ev.source.fields or nil
 	local make = loadstring(filter_source(above, slot), "=(mos.filter)")
-	host.filters[index] = make(fn, ev, ctx, conn.current, pkt.object, above and above.fields, slot)
+	host.filters[index] = make(fn, ev, ctx, conn.current, packet_for(fn), above and above.fields, slot)
 end
 
 -- (event, fn) or (event, hook, fn)

@@ -173,7 +173,7 @@ method("payload_string", function(_, max)
 	end
 	local n = p.payload_caplen
 	if max and max < n then
-		n = max
+		n = max >= 0 and max or 0
 	end
 	return (ffi.string(p.data + p.payload, n))
 end)
@@ -273,13 +273,17 @@ method("drop", function()
 	current().verdict = C.MOS_DROPPED
 end)
 
+local function unknown(name)
+	check.unknown(3, "field of a packet", name, check.keys(members))
+end
+
 local pkt_t = ffi.metatype("struct { const uint8_t _unused; }", {
 	__index = function(_, name)
 		local member = members[name]
 		if is_field[name] then
 			return (member(current()))
 		end
-		return member or check.unknown(2, "field of a packet", name, check.keys(members))
+		return member or unknown(name)
 	end,
 	__newindex = function(_, name)
 		check.fail(2, "pkt.%s cannot be assigned; use pkt:set { %s = ... }", tostring(name), tostring(name))
@@ -289,4 +293,27 @@ local pkt_t = ffi.metatype("struct { const uint8_t _unused; }", {
 	end,
 })
 
-return { current = current, method = method, object = pkt_t() }
+-- An object of which some fields and methods are others: for scripts that must not have pointers.
+local function variant(fields, methods)
+	local object_t = ffi.metatype("struct { const uint8_t _variant; }", {
+		__index = function(_, name)
+			if fields[name] then
+				return fields[name](current())
+			elseif methods[name] then
+				return methods[name]
+			elseif is_field[name] then
+				return (members[name](current()))
+			end
+			return members[name] or unknown(name)
+		end,
+		__newindex = function(_, name)
+			check.fail(2, "pkt.%s cannot be assigned; use pkt:set { %s = ... }", tostring(name), tostring(name))
+		end,
+		__tostring = function()
+			return ctx.pkt ~= nil and "packet " .. tonumber(ctx.pkt.number) or "packet (gone)"
+		end,
+	})
+	return object_t()
+end
+
+return { current = current, method = method, object = pkt_t(), members = members, variant = variant }
