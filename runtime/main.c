@@ -242,6 +242,16 @@ static int run_timed(struct crew *e, bool show)
 	return end;
 }
 
+/* What a live run has come to; --stats says more. */
+static void print_totals(const struct crew *e)
+{
+	struct stats sum;
+
+	crew_stats(e, &sum);
+	log_info("%" PRIu64 " packets, %" PRIu64 " connections, %" PRIu64 " dropped by handlers, %" PRIu64 " lost",
+		 sum.packets, sum.connections, sum.dropped, sum.port_lost + sum.queue_lost);
+}
+
 /*
  * Packets from the input to its end. What was read before an input failed counts; a capture that is cut short (a tool was
  * stopped while it wrote) is a warning, not a failure.
@@ -257,6 +267,8 @@ static int process(struct crew *e, const struct options *o)
 	}
 	int rc = EXIT_FINE, end = run_timed(e, o->repeat);
 
+	if (e->source[0]->live)
+		print_totals(e);
 	if (end == IO_FAILED && e->fault->damaged) {
 		log_warn("%s", e->fault->error);
 	} else if (end == IO_FAILED) {

@@ -140,6 +140,15 @@ mos.every(0.05, function() print "tick" io.stdout:flush() end)]] }
 		assert.equal(0, stat(run, "port_lost"))
 	end)
 
+	it("the end says what the run came to", function()
+		lan = net.up()
+		local run = lan:run { "-i", "left:right", counter }
+		assert.is_true(lan:wait("c", "ping -c 1 -W 1 10.7.0.2"))
+		assert.equal(0, run:stop())
+		local packets = run:err():match "info: (%d+) packets, 0 connections, 0 dropped by handlers, 0 lost\n"
+		assert.is_true(tonumber(packets) >= 2, run:err())
+	end)
+
 	it("little is done while nothing happens", function()
 		lan = net.up()
 		local run = lan:run { "-i", "left:right", "-j", 2, counter }
