@@ -1,0 +1,347 @@
+/*
+ * mos-reload: reload a script again and again while packets flow at a steady rate, account for every packet, and say how
+ * long the workers paused. As a test it checks; by hand it measures.
+ *
+ * Two versions of a script take turns, with broken ones in between. Version 1 drops what it sees, version 2 passes it.
+ * Each packet must be seen by exactly one of them, and dropped where version 1 saw it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "crew.h"
+#include "lua_state.h"
+#include "lua_vm.h"
+
+enum { LINK_RAW = 12, FRAME = 48, VERSIONS = 2, BROKEN = 3 };
+
+static struct {
+	unsigned reloads, workers, connections;
+	uint64_t rate; /* packets per second */
+} opt = { 1000, 2, 1000, 50000 };
+
+/* What is known of each packet, by its number from 1 on. */
+static struct {
+	atomic_uchar *seen[VERSIONS + 1]; /* times, by version from 1 on */
+	uint32_t *late_ns;                /* from when it was due until a script saw it */
+	uint64_t most;
+} packets;
+
+static uint64_t clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* The source: data segments of many connections, one after the other, each when it is due. */
+struct paced {
+	struct io io;
+	uint64_t began_ns, given;
+	uint32_t *segments; /* sent on each connection */
+	uint8_t frame[IO_BURST][FRAME];
+};
+
+static uint64_t due_ns(const struct paced *s, uint64_t number)
+{
+	return s->began_ns + (number - 1) * 1000000000 / opt.rate;
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	v = htonl(v);
+	memcpy(p, &v, 4);
+}
+
+static void fill_frame(struct paced *s, uint8_t *f, uint64_t number)
+{
+	uint32_t conn = (uint32_t)(number % opt.connections), n = s->segments[conn]++;
+
+	memset(f, 0, FRAME);
+	f[0] = 0x45;
+	f[3] = n ? FRAME : 40;
+	f[8] = 64;
+	f[9] = IPPROTO_TCP;
+	put32(f + 12, 0x0a000001 + conn);
+	put32(f + 16, 0x0afffffe);
+	put32(f + 20, 1000u << 16 | 80);
+	put32(f + 24, n ? 1 + 8 * (n - 1) : 0);
+	f[32] = 0x50;
+	f[33] = n ? MOS_TH_PSH : MOS_TH_SYN;
+	f[34] = 0xff;
+}
+
+static struct paced *source;
+
+static int rx_burst(struct io *io, struct mos_packet *p, unsigned n)
+{
+	struct paced *s = (struct paced *)io;
+	uint64_t now = clock_ns(), due = (now - s->began_ns) * opt.rate / 1000000000;
+	unsigned i = 0;
+
+	for (; i < n && s->given < due; i++) {
+		if (s->given == packets.most)
+			return i ? (int)i : IO_END;
+		uint64_t number = ++s->given;
+
+		fill_frame(s, s->frame[i], number);
+		p[i] = (struct mos_packet){ .data = s->frame[i],
+					    .ts_ns = due_ns(s, number),
+					    .caplen = s->frame[i][3],
+					    .len = s->frame[i][3],
+					    .link = LINK_RAW,
+					    .number = number };
+	}
+	if (!i)
+		nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+	return (int)i;
+}
+
+static void free_burst(struct io *io)
+{
+	(void)io;
+}
+
+static void source_close(struct io *io)
+{
+	free(((struct paced *)io)->segments);
+	free(io);
+}
+
+static const struct io_ops ops = {
+	.name = "paced", .rx_burst = rx_burst, .free_burst = free_burst, .close = source_close
+};
+
+/* Scripts call it. */
+void reload_seen(uint64_t number, int version);
+
+void reload_seen(uint64_t number, int version)
+{
+	uint64_t late = clock_ns() - due_ns(source, number);
+
+	packets.late_ns[number] = late < UINT32_MAX ? (uint32_t)late : UINT32_MAX;
+	atomic_fetch_add_explicit(&packets.seen[version][number], 1, memory_order_relaxed);
+}
+
+static const char version_script[] = "local mos, ffi = require 'mos', require 'ffi'\n"
+				     "ffi.cdef 'void reload_seen(uint64_t number, int version);'\n"
+				     "local version, C = %d, ffi.C\n"
+				     "mos.record 'uint32_t n;'\n"
+				     "local mon = mos.monitor { name = 'm', clibuf = 0, svrbuf = 0 }\n"
+				     "mon:on('pkt_in', 'snd', function(conn, side, pkt)\n"
+				     "	C.reload_seen(pkt.number, version)\n"
+				     "	conn.rec.n = conn.rec.n + 1\n"
+				     "	if version == 1 then pkt:drop() end\n"
+				     "end)\n";
+
+static const char *const broken_scripts[BROKEN] = { "local = 1", "error 'broken'",
+						    "require 'mos'.record 'uint64_t n;'" };
+
+static char text_of_version[VERSIONS + 1][1024];
+static struct crew crew;
+static struct lua_vm *vms[WORKERS_MAX];
+static uint64_t *pauses;
+static unsigned done, refused;
+
+struct lane_of {
+	unsigned worker;
+};
+
+static int call_worker(void *arg, void (*fn)(struct worker *w, void *arg), void *fn_arg)
+{
+	return crew_call(&crew, ((struct lane_of *)arg)->worker, fn, fn_arg);
+}
+
+/* Load text on every worker. 0, or -1 where it was refused. */
+static int load_everywhere(const char *text)
+{
+	struct lua_text t = { .path = "reload.lua", .source = (char *)text, .len = strlen(text) };
+	char err[256];
+	uint64_t pause;
+
+	for (unsigned i = 0; i < opt.workers; i++) {
+		struct lane_of lane = { i };
+		struct vm_worker worker = { call_worker, &lane };
+
+		if (vm_reload(vms[i], &worker, &t, &pause, err, sizeof(err)) < 0)
+			return -1;
+		pauses[done++] = pause;
+	}
+	return 0;
+}
+
+static void *reloads(void *arg)
+{
+	for (unsigned i = 0; i < opt.reloads; i++) {
+		if (i % 5 == 4)
+			refused += load_everywhere(broken_scripts[i / 5 % BROKEN]) < 0;
+		else
+			load_everywhere(text_of_version[1 + (i - i / 5) % VERSIONS]);
+	}
+	crew_stop(&crew);
+	return arg;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int by_value32(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int fault(const char *what, uint64_t got, uint64_t want)
+{
+	fprintf(stderr, "mos-reload: %s: %" PRIu64 ", not %" PRIu64 "\n", what, got, want);
+	return 1;
+}
+
+static int check(uint64_t given)
+{
+	uint64_t by_none = 0, by_both = 0, dropped = 0;
+	struct stats sum;
+
+	crew_stats(&crew, &sum);
+	for (uint64_t i = 1; i <= given; i++) {
+		unsigned n = packets.seen[1][i] + packets.seen[2][i];
+
+		by_none += n == 0;
+		by_both += n > 1;
+		dropped += packets.seen[1][i];
+	}
+	if (sum.packets != given)
+		return fault("packets", sum.packets, given);
+	if (by_none)
+		return fault("packets that no script has seen", by_none, 0);
+	if (by_both)
+		return fault("packets that were seen twice", by_both, 0);
+	if (sum.dropped != dropped)
+		return fault("packets dropped", sum.dropped, dropped);
+	if (sum.handler_errors)
+		return fault("handlers that failed", sum.handler_errors, 0);
+	if (refused != opt.reloads / 5)
+		return fault("broken scripts refused", refused, opt.reloads / 5);
+	return 0;
+}
+
+static void report(uint64_t given)
+{
+	qsort(pauses, done, sizeof(*pauses), by_value);
+	qsort(packets.late_ns + 1, given, sizeof(*packets.late_ns), by_value32);
+#define AT(v, n, per_mille) ((double)(v)[(uint64_t)(n) * (per_mille) / 1000] / 1000)
+	printf("%" PRIu64 " packets at %" PRIu64 "/s, %u workers, %u connections, %u reloads, %u of them refused\n",
+	       given, opt.rate, opt.workers, opt.connections, opt.reloads, refused);
+	printf("pause of a worker, us:  median %.1f  90 %% %.1f  99 %% %.1f  longest %.1f\n", AT(pauses, done, 500),
+	       AT(pauses, done, 900), AT(pauses, done, 990), (double)pauses[done - 1] / 1000);
+	printf("packets seen late, us:  median %.1f  90 %% %.1f  99 %% %.1f  latest %.1f\n",
+	       AT(packets.late_ns + 1, given, 500), AT(packets.late_ns + 1, given, 900),
+	       AT(packets.late_ns + 1, given, 990), (double)packets.late_ns[given] / 1000);
+#undef AT
+}
+
+static int load_first(void)
+{
+	char err[256];
+
+	for (unsigned i = 0; i < opt.workers; i++) {
+		vms[i] = vm_new(crew_worker(&crew, i), err, sizeof(err));
+		if (!vms[i] || vm_load_text(vms[i], "reload.lua", text_of_version[2], strlen(text_of_version[2]), 0,
+					    NULL, err, sizeof(err)) < 0) {
+			fprintf(stderr, "mos-reload: %s\n", err);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int prepare(void)
+{
+	struct settings set;
+
+	settings_default(&set);
+	packets.most = 60 * opt.rate;
+	for (int v = 1; v <= VERSIONS; v++) {
+		packets.seen[v] = calloc(packets.most + 1, 1);
+		snprintf(text_of_version[v], sizeof(text_of_version[v]), version_script, v);
+	}
+	packets.late_ns = calloc(packets.most + 1, sizeof(*packets.late_ns));
+	pauses = calloc((size_t)opt.reloads * opt.workers + 1, sizeof(*pauses));
+	source = calloc(1, sizeof(*source));
+	if (source)
+		source->segments = calloc(opt.connections, sizeof(*source->segments));
+	if (!packets.seen[1] || !packets.seen[2] || !packets.late_ns || !pauses || !source || !source->segments)
+		return -1;
+	source->io = (struct io){ .ops = &ops, .path = "paced" };
+	return crew_init(&crew, opt.workers, &set) < 0 || load_first() < 0 ? -1 : 0;
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = { { "reloads", required_argument, NULL, 'n' },
+						 { "rate", required_argument, NULL, 'r' },
+						 { "workers", required_argument, NULL, 'j' },
+						 { "connections", required_argument, NULL, 'c' },
+						 { NULL, 0, NULL, 0 } };
+
+	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		unsigned long n = optarg ? strtoul(optarg, NULL, 10) : 0;
+
+		if (o == '?' || !n || (o == 'j' && n > WORKERS_MAX)) {
+			fputs("Usage: mos-reload [--reloads N] [--rate PACKETS/s] [--workers N] [--connections N]\n",
+			      stderr);
+			exit(2);
+		}
+		if (o == 'n')
+			opt.reloads = (unsigned)n;
+		else if (o == 'j')
+			opt.workers = (unsigned)n;
+		else if (o == 'c')
+			opt.connections = (unsigned)n;
+		else
+			opt.rate = n;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct io *io;
+	pthread_t thread;
+
+	parse(argc, argv);
+	if (prepare() < 0)
+		return 1;
+	io = &source->io;
+	crew_source(&crew, &io, 1);
+	source->began_ns = clock_ns();
+	pthread_create(&thread, NULL, reloads, NULL);
+	int end = crew_run(&crew);
+
+	pthread_join(thread, NULL);
+	uint64_t given = source->given;
+	int rc = end == IO_END ? check(given) : 1;
+
+	if (rc == 0)
+		report(given);
+	for (unsigned i = 0; i < opt.workers; i++)
+		vm_free(vms[i]);
+	crew_fini(&crew);
+	for (int v = 1; v <= VERSIONS; v++)
+		free(packets.seen[v]);
+	free(packets.late_ns);
+	free(pauses);
+	return rc;
+}
