@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "api/interest.h"
 #include "io/ring.h"
 #include "spread.h"
 
@@ -22,8 +23,9 @@ struct lane {
 	struct worker *w;
 	struct crew *e;
 	struct mailbox mail;
-	struct ring *ring; /* NULL: it reads a source itself */
-	bool stuck;        /* its ring was full, and still was a moment later */
+	struct ring *ring;            /* NULL: it reads a source itself */
+	uint32_t passives, null_mask; /* of the dispatch, as last seen */
+	bool stuck;                   /* its ring was full, and still was a moment later */
 	pthread_t thread;
 	int answer; /* of worker_run */
 };
@@ -165,12 +167,45 @@ int crew_call(struct crew *e, unsigned i, void (*fn)(struct worker *w, void *arg
 	return i < e->n ? mailbox_call(&e->lanes[i].mail, fn, arg) : -ESRCH;
 }
 
+/* What all workers can do without, the kernel need not deliver. They run the same program, so one filter says it. */
+static void crew_narrow(struct crew *e)
+{
+	char first[2048], text[2048];
+	struct io *in = e->source[0];
+
+	if (!in->ops->narrow || e->out || !interest_filter(e->lanes[0].w, first, sizeof(first)))
+		return;
+	for (unsigned i = 1; i < e->n; i++)
+		if (!interest_filter(e->lanes[i].w, text, sizeof(text)) || strcmp(text, first) != 0)
+			return;
+	for (unsigned i = 0; i < e->n; i++) {
+		e->lanes[i].null_mask = e->lanes[i].w->d.null_mask;
+		e->lanes[i].passives = e->lanes[i].w->d.passives;
+	}
+	in->ops->narrow(in, first);
+	atomic_store(&e->narrow, true);
+}
+
+/* A program that changes, or has been reached into, may want to see more. */
+static void crew_widen(struct crew *e)
+{
+	if (atomic_exchange(&e->narrow, false))
+		e->source[0]->ops->narrow(e->source[0], NULL);
+}
+
 static void lane_tick(void *arg)
 {
 	struct lane *l = arg;
 
-	if (mailbox_has_mail(&l->mail))
+	if (mailbox_has_mail(&l->mail)) {
 		mailbox_run(&l->mail, l->w);
+		crew_widen(l->e);
+	}
+	if (l->passives != l->w->d.passives || l->null_mask != l->w->d.null_mask) {
+		l->passives = l->w->d.passives;
+		l->null_mask = l->w->d.null_mask;
+		crew_widen(l->e);
+	}
 }
 
 static void lane_run(struct lane *l, void (*tick)(void *arg))
@@ -421,6 +456,7 @@ int crew_run(struct crew *e)
 		e->lanes[i].w->out = e->out;
 		e->lanes[i].w->out_lock = e->n > 1 ? &e->out_lock : NULL;
 	}
+	crew_narrow(e);
 	if (e->n == 1)
 		return run_alone(e);
 	int rc = lanes_start(e);

@@ -32,7 +32,8 @@ struct crew {
 	struct key_seed seed; /* by which connections are spread over the workers */
 	int stop;             /* see crew_stop */
 	int broken;
-	int done_fd; /* an eventfd: a worker has finished */
+	atomic_bool narrow; /* the source leaves out what nobody needs */
+	int done_fd;        /* an eventfd: a worker has finished */
 	pthread_mutex_t out_lock;
 };
 

@@ -392,6 +392,25 @@ static void live_count(struct io *io, struct stats *sum)
 	}
 }
 
+/* Where packets pass, all of them must be read. */
+static void live_narrow(struct io *io, const char *filter)
+{
+	struct live *l = live_of(io);
+	char why[192];
+	struct link_filter *f = filter ? link_filter_new(filter, DLT_ETHERNET, why, sizeof(why)) : NULL;
+
+	for (unsigned i = 0; i < l->ports; i++) {
+		const struct port *port = &l->port[i];
+
+		/* -f comes first, and is smaller. */
+		if (port->peer >= 0 || port->link != DLT_ETHERNET || port->fd < 0 || l->filter[0])
+			continue;
+		if (!f || !link_filter_attach(f, port->fd))
+			link_filter_detach(port->fd);
+	}
+	link_filter_free(f);
+}
+
 static void live_close(struct io *io)
 {
 	struct live *l = live_of(io);
@@ -577,6 +596,7 @@ struct io *io_live_open(const struct io_pair *pairs, unsigned n, const char *fil
 		.wait = live_wait,
 		.tx = live_tx,
 		.tx_flush = live_tx_flush,
+		.narrow = live_narrow,
 		.count = live_count,
 		.close = live_close,
 	};

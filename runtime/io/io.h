@@ -43,6 +43,11 @@ struct io_ops {
 	void (*tx)(struct io *io, unsigned lane, const struct mos_packet *p, bool reverse, int index);
 	/* What has been given to tx leaves now. */
 	void (*tx_flush)(struct io *io, unsigned lane);
+	/*
+	 * Nobody needs packets that this pcap filter for Ethernet does not match; NULL: everybody may need any. A hint,
+	 * which any thread may give at any time. NULL: the source takes no hints.
+	 */
+	void (*narrow)(struct io *io, const char *filter);
 	/* Add what the ports have counted so far. NULL: nothing. */
 	void (*count)(struct io *io, struct stats *sum);
 	/* How far a file is read, 0 to 1; negative when unknown. NULL: always unknown. */

@@ -95,6 +95,14 @@ bool link_filter_attach(const struct link_filter *f, int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0;
 }
 
+void link_filter_detach(int fd)
+{
+	const int nothing = 0;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &nothing, sizeof(nothing)) < 0)
+		return; /* there was none */
+}
+
 bool link_filter_check(const char *expr, char *why, size_t len)
 {
 	static const uint16_t others[] = { DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW, DLT_NULL, DLT_PPP, DLT_IEEE802_11 };

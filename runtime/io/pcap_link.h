@@ -33,4 +33,7 @@ bool link_filter_check(const char *expr, char *why, size_t len);
 /* Have the kernel apply it to a socket. False with errno set. */
 bool link_filter_attach(const struct link_filter *f, int fd);
 
+/* No filter any more, if there is one. */
+void link_filter_detach(int fd);
+
 #endif

@@ -149,6 +149,55 @@ mos.every(0.05, function() print "tick" io.stdout:flush() end)]] }
 		assert.is_true(tonumber(packets) >= 2, run:err())
 	end)
 
+	-- Two bridged hosts, watched: ping, and files from ports 80 and 81. How many packets mos-run was given.
+	local function watched(source, pings)
+		lan = net.up()
+		local dir = folder(1000)
+		lan:serve(dir)
+		lan:start("s", { "busybox", "httpd", "-f", "-p", "[::]:81", "-h", dir },
+			"busybox wget -q -O /dev/null http://10.7.0.2:81/file")
+		lan:sh("r", "ip link add br0 type bridge; ip link set dev left master br0; ip link set dev right master br0;"
+			.. "echo 1 > /proc/sys/net/ipv6/conf/br0/disable_ipv6; ip link set dev br0 up")
+		-- IPv6 talks without being asked.
+		for _, host in ipairs { "c", "s" } do
+			lan:sh(host, "echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6")
+		end
+		local run = lan:run { "-i", "right", "--stats", kit.script(source) }
+		assert.is_true(lan:wait("r", pings or "true"))
+		assert.equal(0, (lan:sh("c", "ping -q -c 3 -i 0.2 10.7.0.2")))
+		for _, port in ipairs { 81, 80 } do
+			assert.equal(0, (lan:sh("c", ("curl -s -o /dev/null http://10.7.0.2:%d/file"):format(port))))
+		end
+		assert.is_true(lan:wait("r", ("grep -q closed %s.out"):format(run.path)))
+		assert.equal(0, run:stop())
+		lan:down()
+		return run
+	end
+
+	local ends = [[
+local mos = require "mos"
+local mon = mos.monitor { filter = "tcp port 80" }
+mon:on("conn_end", "snd", function(conn) print(conn.end_reason) io.stdout:flush() end)
+]]
+
+	it("the kernel keeps back what no handler can see", function()
+		local run = watched(ends)
+		-- One or two may come before the kernel is told; the pings alone are six.
+		assert.is_true(stat(run, "packets") < stat(run, "tcp_packets") + 5)
+		assert.equal(1, stat(run, "connections"))
+		run = watched(ends .. "mon:on('orphan', function() end)")
+		assert.is_true(stat(run, "packets") >= stat(run, "tcp_packets") + 6)
+	end)
+
+	it("a handler that comes later sees what it asks for", function()
+		local run = watched(ends .. [[
+mos.timer(0.05, function()
+	mos.monitor { raw = true }:on("pkt_in", function() mos.shared.counter("raw"):add() end)
+end)
+mos.at_exit(function() print("raw", mos.shared.counter("raw"):sum()) end)]], "ping -q -c 2 -i 0.2 127.0.0.1")
+		assert.is_true(tonumber(run:out():match "raw\t(%d+)") >= stat(run, "tcp_packets") + 6)
+	end)
+
 	it("little is done while nothing happens", function()
 		lan = net.up()
 		local run = lan:run { "-i", "left:right", "-j", 2, counter }

@@ -35,9 +35,9 @@ static inline void frame_hex(struct frame *f, const char *hex)
 	}
 }
 
-static inline void frame_fill(struct frame *f, uint8_t byte, size_t n)
+static inline void frame_fill(struct frame *f, uint8_t value, size_t n)
 {
-	memset(f->bytes + f->len, byte, n);
+	memset(f->bytes + f->len, value, n);
 	f->len += n;
 }
 
