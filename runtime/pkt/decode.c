@@ -163,6 +163,7 @@ static inline __attribute__((always_inline)) enum mos_decode walk(struct mos_pac
 		[LAYER_RADIOTAP] = radiotap_decode,
 		[LAYER_PRISM] = prism_decode, /* and AVS */
 		[LAYER_PPI] = ppi_decode,
+		[LAYER_PKTAP] = pktap_decode,
 		[LAYER_WIFI] = wifi_decode,
 		[LAYER_MPLS] = mpls_decode,
 		[LAYER_PPPOE] = pppoe_decode,
@@ -212,10 +213,10 @@ const char *packet_layer_name(unsigned kind)
 		[LAYER_NULL] = "null",         [LAYER_SLL] = "sll",         [LAYER_SLL2] = "sll2",
 		[LAYER_PPP] = "ppp",           [LAYER_CISCO_HDLC] = "hdlc", [LAYER_FDDI] = "fddi",
 		[LAYER_RADIOTAP] = "radiotap", [LAYER_PRISM] = "prism",     [LAYER_PPI] = "ppi",
-		[LAYER_WIFI] = "wifi",         [LAYER_MPLS] = "mpls",       [LAYER_PPPOE] = "pppoe",
-		[LAYER_PBB] = "pbb",           [LAYER_VNTAG] = "vntag",     [LAYER_IP4] = "ipv4",
-		[LAYER_IP6] = "ipv6",          [LAYER_AH] = "ah",           [LAYER_GRE] = "gre",
-		[LAYER_UDP] = "udp",           [LAYER_TCP] = "tcp",
+		[LAYER_PKTAP] = "pktap",       [LAYER_WIFI] = "wifi",       [LAYER_MPLS] = "mpls",
+		[LAYER_PPPOE] = "pppoe",       [LAYER_PBB] = "pbb",         [LAYER_VNTAG] = "vntag",
+		[LAYER_IP4] = "ipv4",          [LAYER_IP6] = "ipv6",        [LAYER_AH] = "ah",
+		[LAYER_GRE] = "gre",           [LAYER_UDP] = "udp",         [LAYER_TCP] = "tcp",
 	};
 
 	return kind < LAYER_COUNT ? names[kind] : NULL;

@@ -14,7 +14,7 @@
  * Fill p's decoded part from its frame (data, caplen, len, link). Sets and returns p->decoded. Link types: Ethernet
  * (VLAN and QinQ tags, any depth up to 8), raw IP (12, 14, 101, 228, 229), BSD null and loopback (either byte order),
  * Linux cooked v1 and v2, PPP (with or without address and control bytes, protocol compressed or not), PPP on serial
- * lines and Cisco HDLC, FDDI, IEEE 802.11, bare or behind radiotap, Prism, AVS or PPI headers. Reads nothing outside
+ * lines and Cisco HDLC, FDDI, IEEE 802.11, bare or behind radiotap, Prism, AVS or PPI headers, PKTAP. Reads nothing outside
  * data[0..caplen).
  *
  * Of 802.11, unencrypted data frames are decoded, QoS and four-address ones too; fragments, A-MSDUs and frames that

@@ -26,6 +26,7 @@ enum layer {
 	LAYER_RADIOTAP,
 	LAYER_PRISM, /* and AVS */
 	LAYER_PPI,
+	LAYER_PKTAP,
 	LAYER_WIFI,
 	LAYER_MPLS,
 	LAYER_PPPOE,
@@ -126,6 +127,7 @@ enum layer fddi_decode(struct cursor *c);
 enum layer radiotap_decode(struct cursor *c);
 enum layer prism_decode(struct cursor *c);
 enum layer ppi_decode(struct cursor *c);
+enum layer pktap_decode(struct cursor *c);
 enum layer wifi_decode(struct cursor *c);
 enum layer mpls_decode(struct cursor *c);
 enum layer pppoe_decode(struct cursor *c);

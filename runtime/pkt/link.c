@@ -40,6 +40,8 @@ enum layer link_layer(int link)
 		return LAYER_IP4;
 	case 229:
 		return LAYER_IP6;
+	case 258:
+		return LAYER_PKTAP;
 	case 276:
 		return LAYER_SLL2;
 	default:

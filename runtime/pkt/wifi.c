@@ -84,9 +84,23 @@ enum layer ppi_decode(struct cursor *c)
 	uint32_t link = load_le32(h + 4);
 	enum layer next = link <= UINT16_MAX ? link_layer((int)link) : LAYER_NONE;
 
-	if (h[0] != 0 || next == LAYER_NONE || next == LAYER_PPI)
+	if (h[0] != 0 || next == LAYER_NONE || next == LAYER_PPI || next == LAYER_PKTAP)
 		return layer_stop(c, MOS_DECODED_OTHER);
 	return radio_skip(c, load_le16(h + 2), next);
+}
+
+/* Apple's header of what an interface was captured with: length, type 1 for a packet, link type; all little-endian. */
+enum layer pktap_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 12)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	const uint8_t *h = cursor_at(c);
+	uint32_t link = load_le32(h + 8);
+	enum layer next = link <= UINT16_MAX ? link_layer((int)link) : LAYER_NONE;
+
+	if (load_le32(h + 4) != 1 || next == LAYER_NONE || next == LAYER_PPI || next == LAYER_PKTAP)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	return radio_skip(c, load_le32(h), next);
 }
 
 /*

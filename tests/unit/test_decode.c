@@ -24,6 +24,7 @@ enum {
 	PPI = 192,
 	IPV4 = 228,
 	IPV6 = 229,
+	PKTAP = 258,
 	SLL2 = 276
 };
 
@@ -238,6 +239,10 @@ static const struct row good[] = {
 	  PPI,
 	  "00 00 0800 7f000000 " RADIOTAP_H("0800", "00000000") WIFI_H("0801", "0000") SNAP4 IP4_TCP4,
 	  { 0, 4, 6, 48, 68, 44, 4 } },
+	{ "PKTAP with Ethernet",
+	  PKTAP,
+	  "10000000 01000000 01000000 656e3000 " ETH("0800") IP4_TCP4,
+	  { 0, 4, 6, 30, 50, 44, 4 } },
 	{ "MPLS, two labels", ETHERNET, ETH("8847") "00010040 00011140 " IP4_TCP4, { 0, 4, 6, 22, 42, 44, 4 } },
 	{ "MPLS, labels assigned upstream", ETHERNET, ETH("8848") "00011140 " IP6_TCP4, { 0, 6, 6, 18, 58, 64, 4 } },
 	{ "MPLS in PPP", PPP, "0281 00011140 " IP4_TCP4, { 0, 4, 6, 6, 26, 44, 4 } },
