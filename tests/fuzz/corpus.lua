@@ -6,10 +6,10 @@ package.path = here .. "/?.lua;" .. here .. "/../../bindings/?.lua;" .. package.
 
 local usage = [[
 usage: luajit corpus.lua unpack TEXT FOLDER    write each input of a corpus to a file of its own
-       luajit corpus.lua pack FOLDER TEXT      the shortest files of a folder, up to 64 KiB of them, as a corpus
+       luajit corpus.lua pack FOLDER TEXT      the shortest files of a folder, up to 24 KiB of them, as a corpus
        luajit corpus.lua seeds TARGET FOLDER   write the first inputs for a target]]
 
-local PACK_MAX = 64 * 1024
+local PACK_MAX = 24 * 1024
 
 local function read(path)
 	local f = assert(io.open(path, "rb"))

@@ -21,19 +21,20 @@ static int file_of(const uint8_t *data, size_t size)
 	return fd;
 }
 
-static void run(struct watch *t, const char *path)
+/* The input, which stays open until the connections have ended; NULL if it cannot be read. */
+static struct io *run(struct watch *t, const char *path)
 {
 	char err[256];
 	struct io *in = io_pcap_open(&path, 1, NULL, err, sizeof(err));
 
 	if (!in)
-		return;
+		return NULL;
 	t->w->in = in;
 	int rc = worker_run(t->w, NULL, NULL);
 
 	CLAIM(rc == IO_END || rc == IO_FAILED);
 	CLAIM(t->w->stats.packets == in->packets);
-	in->ops->close(in);
+	return in;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -55,8 +56,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fd = file_of(f.at, f.left);
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	run(&watch, path);
+	struct io *in = run(&watch, path);
+
 	watch_fini(&watch);
+	if (in)
+		in->ops->close(in);
 	close(fd);
 	return 0;
 }
