@@ -38,6 +38,8 @@ static void look_at(struct worker *w, void *arg)
 
 	l->stats = w->stats;
 	l->stats.handler_calls = w->d.calls;
+	if (w->d.engine.count)
+		w->d.engine.count(w->d.engine.arg, &l->stats);
 	l->conns = w->conns.used;
 	l->following = w->takeover;
 	if (l->vm)
@@ -75,6 +77,21 @@ static void answer_status(struct fleet *f, const struct request *r, struct answe
 		answer_string(a, "last_refused", f->fault);
 }
 
+/* Nanoseconds of the handlers in Lua of one built-in event at one hook, on average, sampled. */
+static void answer_time(struct answer *a, unsigned slot, const struct stats *s)
+{
+	char name[64];
+
+	if (!s->sampled[slot])
+		return;
+	const struct event *e = event_find(slot_event(slot));
+	uint32_t hook = slot_hook(slot);
+	const char *at = hook == MOS_HK_SND ? "_snd" : hook == MOS_HK_RCV ? "_rcv" : "";
+
+	snprintf(name, sizeof(name), "ns_%s%s", e ? e->name : "?", at);
+	answer_number(a, name, s->sampled_ns[slot] / s->sampled[slot]);
+}
+
 static void answer_stats(struct fleet *f, const struct request *r, struct answer *a)
 {
 	struct stats sum = { 0 };
@@ -87,6 +104,9 @@ static void answer_stats(struct fleet *f, const struct request *r, struct answer
 #define X(field, meaning) answer_number(a, #field, sum.field);
 	STATS_LIST(X)
 #undef X
+	answer_number(a, "gc_longest_us", sum.gc_longest_us);
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		answer_time(a, i, &sum);
 }
 
 static void answer_worker(const struct fleet *f, unsigned i, struct answer *a)

@@ -12,6 +12,7 @@
 
 #include "lua_arena.h"
 #include "lua_contain.h"
+#include "lua_health.h"
 #include "lua_refs.h"
 #include "lua_watch.h"
 #include "worker.h"
@@ -34,14 +35,17 @@ struct lua_dispatch {
 	lua_State *L;
 	struct worker *w;
 	struct lua_refs refs;
-	struct mos_call call;    /* for bindings/mos */
-	unsigned said;           /* bit per status that has been logged and that the message handler does not see */
-	bool lost;               /* nothing may touch the state any more */
-	struct lua_watch *watch; /* of the thread that runs it */
-	struct contain *contain; /* of its script */
-	void (*rest)(void *arg); /* engine.rest; arg is this structure */
-	uint64_t full_ns;        /* when memory was last out, in the packets' time */
-	uint32_t ref;            /* of the handler that was called last */
+	struct mos_call call;      /* for bindings/mos */
+	unsigned said;             /* bit per status that has been logged and that the message handler does not see */
+	bool lost;                 /* nothing may touch the state any more */
+	struct lua_watch *watch;   /* of the thread that runs it */
+	struct contain *contain;   /* of its script */
+	struct lua_health *health; /* of its script; NULL: it has not taken over yet */
+	size_t gc_due;             /* bytes at which a collection is begun, in small steps */
+	void (*rest)(void *arg);   /* engine.rest and engine.count; arg is this structure */
+	void (*count)(void *arg, struct stats *sum);
+	uint64_t full_ns; /* when memory was last out, in the packets' time */
+	uint32_t ref;     /* of the handler that was called last */
 	struct lua_arena *arena;
 };
 
@@ -50,6 +54,9 @@ void lua_dispatch_install(struct lua_dispatch *d);
 
 /* No-op if another is the engine. */
 void lua_dispatch_remove(struct lua_dispatch *d);
+
+/* Between two bursts: some of a collection, if one is due. */
+void lua_dispatch_collect(struct lua_dispatch *d);
 
 /* The worker's engine. */
 struct lua_dispatch *lua_dispatch_of(struct worker *w);

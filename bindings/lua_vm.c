@@ -20,6 +20,7 @@ struct lua_vm {
 	char **argv; /* what script refers to */
 	struct lua_watch watch;
 	struct contain contain;
+	struct lua_health health;
 	uint32_t epoch;
 
 	/* Of the thread that loads and reloads: the script that was loaded last, and the files of its modules. */
@@ -120,14 +121,49 @@ static uint32_t next_epoch(struct lua_vm *vm)
 
 static void rest(void *arg);
 
+static void count(void *arg, struct stats *sum)
+{
+	const struct lua_dispatch *d = arg;
+	const struct lua_health *h = &((struct lua_vm *)state_of(arg)->owner)->health;
+
+	sum->script_memory += lua_arena_used(d->arena);
+	sum->jit_traces += h->jit_traces + d->call.jit_traces;
+	sum->jit_aborts += h->jit_aborts + d->call.jit_aborts;
+	sum->jit_given_up += h->jit_given_up + d->call.jit_given_up;
+	sum->jit_flushes += h->jit_flushes + d->call.jit_flushes;
+	sum->gc_us += h->gc_ns / 1000;
+	sum->gc_longest_us = (h->gc_longest_ns + 999) / 1000;
+	for (unsigned i = 0; i < SLOT_COUNT; i++) {
+		sum->sampled[i] += h->sampled[i];
+		sum->sampled_ns[i] += h->sampled_ns[i];
+	}
+}
+
+/* What the compiler did for the state that goes. */
+static void forget_jit(struct lua_vm *vm)
+{
+	struct lua_health *h = &vm->health;
+
+	if (!vm->now)
+		return;
+	h->jit_traces += vm->now->d.call.jit_traces;
+	h->jit_aborts += vm->now->d.call.jit_aborts;
+	h->jit_given_up += vm->now->d.call.jit_given_up;
+	h->jit_flushes += vm->now->d.call.jit_flushes;
+}
+
 static int install(struct lua_vm *vm, struct lua_state *st)
 {
 	st->d.rest = rest;
+	st->d.count = count;
 	st->bench->d.engine.rest = rest;
+	st->bench->d.engine.count = count;
+	forget_jit(vm);
 	int rc = heir_install(vm->w, st, vm->now, state_gone, vm);
 
 	if (rc == 0) {
 		st->d.watch = &vm->watch;
+		st->d.health = &vm->health;
 		vm->now = st;
 	}
 	return rc;
@@ -167,6 +203,8 @@ static void rest(void *arg)
 
 	if (st->d.lost)
 		begin_afresh(st->owner);
+	else
+		lua_dispatch_collect(&st->d);
 }
 
 static bool keep_args(struct lua_vm *vm, int argc, char **argv)

@@ -331,6 +331,8 @@ enum { MOS_HANDLE_PASSIVE = 27, MOS_HANDLE_SIDE = 33, MOS_HANDLE_GEN = 34 };
 struct mos_call {
 	uint64_t conn;   /* handle of ctx->conn; 0: there is none */
 	uint32_t no_pkt; /* 1 where ctx->pkt is NULL, else 0 */
+	/* What LuaJIT's compiler has done in this state; bindings/mos/health.lua counts. */
+	uint32_t jit_traces, jit_aborts, jit_given_up, jit_flushes;
 	/* What C asks bindings/mos between two packets, and the answer. */
 	uint64_t event;
 	const char *name;

@@ -478,6 +478,8 @@ void crew_stats(const struct crew *e, struct stats *sum)
 
 		s.handler_calls = w->d.calls;
 		memcpy(s.events, w->d.counts, sizeof(s.events));
+		if (w->d.engine.count)
+			w->d.engine.count(w->d.engine.arg, &s);
 		stats_add(sum, &s);
 	}
 	for (unsigned i = 0; i < WORKERS_MAX && e->source[i]; i++)

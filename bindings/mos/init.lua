@@ -81,6 +81,8 @@ function mos.now()
 	return tonumber(ctx.now_ns) / 1e9
 end
 
+require "mos.health"
+
 return setmetatable(mos, {
 	__index = function(_, name)
 		check.unknown(2, "field of mos", name, check.keys(mos))

@@ -41,8 +41,13 @@ void stats_add(struct stats *sum, const struct stats *s)
 		sum->decode[i] += s->decode[i];
 	for (unsigned i = 0; i < MOS_ENDED_COUNT; i++)
 		sum->ended[i] += s->ended[i];
-	for (unsigned i = 0; i < SLOT_COUNT; i++)
+	for (unsigned i = 0; i < SLOT_COUNT; i++) {
 		sum->events[i] += s->events[i];
+		sum->sampled[i] += s->sampled[i];
+		sum->sampled_ns[i] += s->sampled_ns[i];
+	}
+	if (s->gc_longest_us > sum->gc_longest_us)
+		sum->gc_longest_us = s->gc_longest_us;
 }
 
 static void print_row(FILE *f, const char *name, uint64_t count, const char *meaning)
@@ -85,6 +90,7 @@ static void print_script(const struct stats *s, FILE *f)
 #define X(field, meaning) print_nonzero(f, &heading, #field, s->field, meaning);
 	STATS_SCRIPT(X)
 #undef X
+	print_nonzero(f, &heading, "gc_longest_us", s->gc_longest_us, "the longest step of them");
 }
 
 static void print_ports(const struct stats *s, FILE *f)
@@ -94,6 +100,16 @@ static void print_ports(const struct stats *s, FILE *f)
 #define X(field, meaning) print_nonzero(f, &heading, #field, s->field, meaning);
 	STATS_PORTS(X)
 #undef X
+}
+
+static void print_times(const struct stats *s, FILE *f)
+{
+	const char *heading = "Nanoseconds of a handler in Lua, sampled";
+
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		if (s->sampled[i])
+			print_nonzero(f, &heading, slot_words[i].event, s->sampled_ns[i] / s->sampled[i],
+				      slot_words[i].hook);
 }
 
 static void print_ended(const struct stats *s, FILE *f)
@@ -129,7 +145,8 @@ void stats_print(const struct stats *s, FILE *f)
 	STATS_LIMITS(X)
 	fputs("Handlers\n", f);
 	STATS_HANDLERS(X)
-	print_script(s, f);
 	print_events(s, f);
+	print_script(s, f);
+	print_times(s, f);
 #undef X
 }

@@ -85,7 +85,13 @@
 	X(handlers_stopped, "handlers that took too long and were killed") \
 	X(handlers_out, "handlers taken out: they failed too often")       \
 	X(script_memory_out, "times that a script had no memory left")     \
-	X(script_starts, "times that a script began afresh")
+	X(script_starts, "times that a script began afresh")               \
+	X(script_memory, "bytes of the workers' Lua states")               \
+	X(jit_traces, "traces that LuaJIT compiled")                       \
+	X(jit_aborts, "traces that it could not compile")                  \
+	X(jit_given_up, "places that it does not try to compile any more") \
+	X(jit_flushes, "times that it threw all its code away")            \
+	X(gc_us, "microseconds of collection between bursts")
 
 #define STATS_LIST(X)        \
 	STATS_PACKETS(X)     \
@@ -104,6 +110,9 @@ struct stats {
 	uint64_t decode[MOS_DECODE_COUNT]; /* packets, by what the decoder made of them */
 	uint64_t ended[MOS_ENDED_COUNT];   /* connections, by reason */
 	uint64_t events[SLOT_COUNT];       /* events raised to at least one socket, by event and hook */
+	uint64_t gc_longest_us;            /* the longest step of a collection; the sum is the longest of all */
+	uint64_t sampled[SLOT_COUNT];      /* handlers in Lua whose time was taken: about one in 64 */
+	uint64_t sampled_ns[SLOT_COUNT];   /* their time */
 };
 
 /* sum += s, counter by counter. */

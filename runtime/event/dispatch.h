@@ -18,6 +18,8 @@
 
 enum { PASSIVE_MAX = 64, RAISE_MAX = 16384, MONITOR_NAME = 32 };
 
+struct stats;
+
 /* How the script engine is called: the only way from here into Lua. ctx says what is in dispatch. */
 struct engine {
 	void (*handle)(void *arg, uint32_t ref);
@@ -30,6 +32,8 @@ struct engine {
 	void (*thread)(void *arg, bool begins);
 	/* Between two bursts, and before the next packet where the worker was halted: what could not be done before. */
 	void (*rest)(void *arg);
+	/* Add what the engine has counted. Any thread: it may be a little old. */
+	void (*count)(void *arg, struct stats *sum);
 	/* The fields of a user-defined event that is being raised, as a line; "" where it has none. */
 	void (*fields)(void *arg, const char *event, char *text, size_t size);
 	void *arg;

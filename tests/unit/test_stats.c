@@ -38,6 +38,9 @@ static void a_sum_has_every_counter(void **state)
 		add.v[i] = i + 1;
 	}
 	stats_add(&sum.s, &add.s);
+	/* But the longest of all is the longest of both. */
+	assert_int_equal(sum.s.gc_longest_us, 1000 * (offsetof(struct stats, gc_longest_us) / sizeof(uint64_t)));
+	sum.s.gc_longest_us += add.s.gc_longest_us;
 	for (unsigned i = 0; i < COUNTERS; i++) {
 		assert_int_equal(sum.v[i], 1000 * i + i + 1);
 		assert_int_equal(add.v[i], i + 1);
