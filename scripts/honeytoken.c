@@ -58,6 +58,18 @@ static int fail(char *err, size_t errlen, const char *path, unsigned line, const
 	return -1;
 }
 
+/* The object goes: with it the patterns, and what the thread that ends the run has scanned with. */
+__attribute__((destructor)) static void release(void)
+{
+	hs_free_scratch(scratch);
+	hs_free_database(database);
+	for (uint32_t i = 0; i < count; i++) {
+		free(patterns[i].name);
+		free(patterns[i].regex);
+	}
+	free(patterns);
+}
+
 static int add_pattern(char *line)
 {
 	char *name = strtok(line, " \t\r\n"), *regex = name ? strtok(NULL, "\r\n") : NULL;

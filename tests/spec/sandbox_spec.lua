@@ -52,7 +52,7 @@ print "done"]]
 		local out = printed [[
 for _, name in ipairs { "ffi", "jit", "jit.util", "jit.opt", "jit.v", "debug", "io", "os", "package", "string.buffer",
 	"mos.ffi", "mos.host", "mos.conn", "mos.pkt", "mos.check", "mos.handler", "mos.object", "mos.parser", "mos.sandbox",
-	"mos.crypto", "mos.test", "mos.events.../host", "mos.events.", "../x", "a..b", "/etc/passwd", "", "mos_ffi.h" } do
+	"mos.test", "mos.events.../host", "mos.events.", "../x", "a..b", "/etc/passwd", "", "mos_ffi.h" } do
 	assert(not pcall(require, name), name)
 end
 assert(not pcall(require) and not pcall(require, {}) and not pcall(require, 5))
@@ -295,6 +295,24 @@ mon:on("conn_end", "snd", function(conn, side)
 	if side == "cli" then print(conn.client.addr, conn.rec.n, conn.rec.first, conn.data.n, seen:sum(), t:get "80") end
 end)]]
 		assert.equal("10.0.0.1\t5\tpg\t8\t5\t3\n", out)
+	end)
+
+	it("digests strings, and nothing else", function()
+		local out = printed [[
+			local crypto = require "mos.crypto"
+			local ok = pcall(crypto.sha256, 12)
+			print(crypto.md5 "", crypto.certificate, ok, #crypto.sha256 "x")
+		]]
+		assert.matches("^d41d8cd98f00b204e9800998ecf8427e\tnil\tfalse\t64\n$", out)
+	end)
+
+	it("runs the monitors that need no more", function()
+		for _, name in ipairs { "http_log", "tls_log", "dns_log", "hello" } do
+			local script = kit.script(kit.read(("%s/scripts/%s.lua"):format(os.getenv "MOS_SOURCE", name)))
+			local code, _, err = kit.run { "--sandbox", script, "-r", os.getenv "MOS_SOURCE" .. "/tests/pcaps/http.pcap" }
+			assert.equal(0, code, name .. ": " .. err)
+			assert.equal("", err)
+		end
 	end)
 
 	it("is there without being asked for where the script is another user's", function()

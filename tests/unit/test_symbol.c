@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,7 +19,7 @@ static void functions_have_names_static_ones_too(void **state)
 	assert_string_equal(text, "functions_have_names_static_ones_too (unit_test_symbol)");
 	symbol_name((void *)symbol_name, text, sizeof(text));
 	assert_string_equal(text, "symbol_name (unit_test_symbol)");
-	symbol_name((void *)strcpy, text, sizeof(text));
+	symbol_name((void *)getppid, text, sizeof(text)); /* which no sanitizer replaces */
 	assert_non_null(strstr(text, "libc.so"));
 }
 
