@@ -32,13 +32,17 @@ local function look(chunk)
 	return chunk
 end
 
--- Modules of the executable come from the second loader, and do not look back.
+-- Preloaded modules are LuaJIT's own, as "jit.vmdef" is, and the second loader's are the executable's: they do not look
+-- back.
 local own = 2
 
 for i, loader in ipairs(package.loaders) do
-	if i ~= own then
+	if i > own then
 		package.loaders[i] = function(name)
 			local chunk = loader(name)
+			if name:find "^jit%." then
+				return chunk
+			end
 			return (look(chunk))
 		end
 	end
