@@ -190,9 +190,15 @@ require "mos".monitor {}:on("pkt_in", "snd", function(_, _, pkt) if pkt.number =
 	end)
 
 	it("counts into one table of --stats", function()
-		local _, _, one = kit.run { "--stats", conn_log, "-r", crowd() }
-		local _, _, three = kit.run { "-j", 3, "--stats", conn_log, "-r", crowd() }
-		assert.equal(one, three)
+		-- What LuaJIT does is each state's own affair.
+		local function counts(...)
+			local _, _, err = kit.run { "--stats", conn_log, "-r", crowd(), ... }
+			for _, own in ipairs { "script_memory", "jit_%w+", "gc_%w+", "handler_us" } do
+				err = err:gsub("\n  " .. own .. " [^\n]*", "")
+			end
+			return err
+		end
+		assert.equal(counts(), counts("-j", 3))
 	end)
 end)
 
