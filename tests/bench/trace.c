@@ -102,7 +102,7 @@ static struct ends conn_ends(const struct trace *t, uint32_t conn)
 	case FLOOD_RANDOM:
 		return (struct ends){ { spread, 0xac100050 }, { (uint16_t)mix(conn), 80 } };
 	case FLOOD_COLLIDE:
-		return (struct ends){ { addr, addr ^ 0x00ff0000 }, { port, port ^ 0x5540 } };
+		return (struct ends){ { addr, addr ^ 0x0202 }, { port, port ^ 0x5540 } };
 	default:
 		return (struct ends){ { 0x0a000000 | spread >> 15, 0xac100000 | conn % 251 },
 				      { (uint16_t)(1024 + (spread & 0x7fff)), 80 } };
