@@ -36,22 +36,31 @@ static void raise_new_data(struct worker *w, struct mos_conn *c, int side)
 	dispatch_conn(&w->d, c, BIT_CONN_NEW_DATA_NUL, side, NULL);
 }
 
-/* between: no packet is under way, so a halt can be seen to. */
+/* The packets of the burst are about to go: unread bytes must not stay in them. */
+static void settle(struct worker *w, const struct mos_conn *c, int side)
+{
+	struct stream *st = track_stream(&w->tcp, c, side);
+
+	if (st && st->held)
+		stream_settle(st, &w->tcp.slab, reader_keep(w, c, side));
+}
+
+/* between: no packet is under way, so a halt can be seen to. Whether or not handlers still run, nothing stays held. */
 static void raise_all(struct worker *w, bool between)
 {
+	bool go_on = true;
+
 	for (uint32_t i = 0; i < w->dirty_n; i++) {
 		struct mos_conn *c = worker_conn(w, w->dirty[i] >> 1);
-
-		if (between && __builtin_expect(w->halted, 0) && !worker_go_on(w))
-			break;
-		if (!(c->flags & MOS_CONN_LIVE))
-			continue;
 		int side = w->dirty[i] & 1;
 
-		raise_new_data(w, c, side);
-		struct stream *st = track_stream(&w->tcp, c, side);
-		if (st && st->held)
-			stream_settle(st, &w->tcp.slab, reader_keep(w, c, side));
+		if (go_on && between && __builtin_expect(w->halted, 0))
+			go_on = worker_go_on(w);
+		if (!(c->flags & MOS_CONN_LIVE))
+			continue;
+		if (go_on)
+			raise_new_data(w, c, side);
+		settle(w, c, side);
 	}
 	w->dirty_n = 0;
 }

@@ -41,13 +41,13 @@ static void read_some(mctx_t m, int sock, int side, event_t event, filter_arg_t 
 	held += st && st->held;
 }
 
-static void listen_for_data(void)
+static void listen_for_data(callback_t handler)
 {
 	int sock = mtcp_socket(&replay.w->mctx, AF_INET, MOS_SOCK_MONITOR_STREAM, 0);
 
 	mtcp_close(&replay.w->mctx, replay.sock);
 	assert_true(sock >= 0);
-	assert_int_equal(mtcp_register_callback(&replay.w->mctx, sock, MOS_ON_CONN_NEW_DATA, MOS_NULL, read_some), 0);
+	assert_int_equal(mtcp_register_callback(&replay.w->mctx, sock, MOS_ON_CONN_NEW_DATA, MOS_NULL, handler), 0);
 }
 
 static uint32_t next[2];
@@ -77,7 +77,7 @@ static void conversation(bool looks_back)
 	rng = 88172645463325252;
 	replay_init(&replay, NULL);
 	replay.w->looks_back = looks_back;
-	listen_for_data();
+	listen_for_data(read_some);
 	replay_segment(&replay, CLI, "S 0:0(0)");
 	replay_segment(&replay, SVR, "S. 0:0(0) ack 1");
 	replay_segment(&replay, CLI, ". 1:1(0) ack 1");
@@ -109,10 +109,51 @@ static void what_is_read_does_not_depend_on_where_the_bytes_lie(void **state)
 	assert_true(used > BURSTS * 10);
 }
 
+/* The first handler that gets data fails, and the run is to stop. */
+static void fail_once(mctx_t m, int sock, int side, event_t event, filter_arg_t *arg)
+{
+	(void)sock, (void)side, (void)event, (void)arg;
+	worker_handler_failed(worker_of(m));
+}
+
+static void a_burst_that_is_given_up_leaves_nothing_in_its_packets(void **state)
+{
+	struct settings set;
+	const struct said both[] = {
+		{ CLI, "P. 1:6(5) ack 1" },
+		{ SVR, "P. 1:6(5) ack 6" },
+		{ -1, NULL },
+	};
+
+	(void)state;
+	settings_default(&set);
+	set.on_error = ON_ERROR_STOP;
+	replay_init(&replay, &set);
+	replay.w->looks_back = false;
+	listen_for_data(fail_once);
+	replay_segment(&replay, CLI, "S 0:0(0)");
+	replay_segment(&replay, SVR, "S. 0:0(0) ack 1");
+	replay_segment(&replay, CLI, ". 1:1(0) ack 1");
+	replay_burst(&replay, both);
+	assert_true(replay.w->failed);
+	for (int side = 0; side < 2; side++) {
+		const struct stream *st = track_stream(&replay.w->tcp, worker_conn(replay.w, 1), side);
+		char bytes[5];
+
+		assert_non_null(st);
+		assert_int_equal(st->held, 0);
+		assert_int_equal(stream_ppeek(st, 0, bytes, sizeof(bytes)), sizeof(bytes));
+		assert_memory_equal(bytes, "abcde", sizeof(bytes));
+	}
+	replay_end(&replay);
+	replay_fini(&replay);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_read_does_not_depend_on_where_the_bytes_lie),
+		cmocka_unit_test(a_burst_that_is_given_up_leaves_nothing_in_its_packets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
