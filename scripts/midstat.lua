@@ -15,30 +15,19 @@ local function fail(...)
 	error("midstat: " .. string.format(...), 0)
 end
 
-local options = { ["--interval"] = "1", ["--rows"] = "20", ["--sort"] = "rate" }
-local known = { ["--interval"] = true, ["--rows"] = true, ["--sort"] = true, ["--filter"] = true }
-local plain = false
-local i = 1
-while mos.args[i] do
-	local name = mos.args[i]
-	if name == "--help" then
-		print(usage)
-		os.exit(0)
-	elseif name == "--plain" then
-		plain = true
-	elseif known[name] then
-		i = i + 1
-		options[name] = mos.args[i] or fail("%s needs its value", name)
-	else
-		fail("unknown option '%s'; --help lists them", name)
-	end
-	i = i + 1
-end
-local interval, rows = tonumber(options["--interval"]), tonumber(options["--rows"])
-if not interval or interval < 0.01 then
-	fail("--interval takes seconds, not '%s'", options["--interval"])
-elseif not rows or rows < 1 then
-	fail("--rows takes a number, not '%s'", options["--rows"])
+local options = require "mos.options" {
+	name = "midstat",
+	usage = usage,
+	options = {
+		interval = "number", rows = "number", sort = "rate|bytes|pkts|rexmits|age", filter = "string", plain = "flag",
+	},
+	defaults = { interval = 1, rows = 20, sort = "rate" },
+}
+local interval, rows, sort, plain = options.interval, options.rows, options.sort, options.plain
+if interval < 0.01 then
+	fail("--interval takes seconds, not '%s'", interval)
+elseif rows < 1 then
+	fail("--rows takes a number, not '%s'", rows)
 end
 
 -- What a connection has, by its two ends as text, of all workers.
@@ -46,11 +35,6 @@ local columns = {}
 for _, name in ipairs { "rate", "bytes", "pkts", "rexmits", "start", "states" } do
 	columns[name] = mos.shared.table("midstat: " .. name)
 end
-local sort = options["--sort"]
-if sort ~= "age" and (sort == "start" or sort == "states" or not columns[sort]) then
-	fail("--sort takes rate, bytes, pkts, rexmits or age, not '%s'", sort)
-end
-
 local states = { "closed", "listen", "syn_sent", "syn_rcvd", "established", "fin_wait_1", "fin_wait_2", "close_wait",
 	"closing", "last_ack", "time_wait" }
 local number_of = {}
@@ -60,7 +44,7 @@ end
 
 -- This worker's connections: name -> { conn =, bytes = at the last table }.
 local mine = {}
-local mon = mos.monitor { filter = options["--filter"], clibuf = 0, svrbuf = 0 }
+local mon = mos.monitor { filter = options.filter, clibuf = 0, svrbuf = 0 }
 
 local function name_of(conn)
 	return ("%-24s %-24s"):format(tostring(conn.client), tostring(conn.server))

@@ -32,40 +32,32 @@ local function text_of(n)
 	return ("%d.%d.%d.%d"):format(n / 2 ^ 24, n / 65536 % 256, n / 256 % 256, n % 256)
 end
 
-local options = { ["--ports"] = "20000-60000", ["--timeout"] = "600" }
-local known = { ["--inside"] = true, ["--address"] = true, ["--ports"] = true, ["--timeout"] = true }
-local i = 1
-while mos.args[i] do
-	local name = mos.args[i]
-	if name == "--help" then
-		print(usage)
-		os.exit(0)
-	elseif not known[name] then
-		fail("unknown option '%s'; --help lists them", name)
-	end
-	options[name] = mos.args[i + 1] or fail("%s needs its value", name)
-	i = i + 2
-end
+local options = require "mos.options" {
+	name = "nat",
+	usage = usage,
+	options = { inside = "string", address = "string", ports = "string", timeout = "number" },
+	defaults = { ports = "20000-60000", timeout = 600 },
+}
 
-local base, length = (options["--inside"] or ""):match "^([%d.]+)/(%d+)$"
+local base, length = (options.inside or ""):match "^([%d.]+)/(%d+)$"
 local net = number_of(base or "")
 length = tonumber(length)
 if not net or length > 32 then
-	fail("--inside takes a net such as 10.0.0.0/8, not '%s'", tostring(options["--inside"]))
+	fail("--inside takes a net such as 10.0.0.0/8, not '%s'", tostring(options.inside))
 end
 local span = 2 ^ (32 - length)
-local address = options["--address"] or ""
+local address = options.address or ""
 if not number_of(address) then
 	fail("--address takes an IPv4 address, not '%s'", address)
 end
-local low, high = options["--ports"]:match "^(%d+)%-(%d+)$"
+local low, high = options.ports:match "^(%d+)%-(%d+)$"
 low, high = tonumber(low), tonumber(high)
 if not high or low > high or low < 1 or high > 65535 then
-	fail("--ports takes ports such as 20000-60000, not '%s'", options["--ports"])
+	fail("--ports takes ports such as 20000-60000, not '%s'", options.ports)
 end
-local timeout = tonumber(options["--timeout"])
-if not timeout or timeout <= 0 then
-	fail("--timeout takes seconds, not '%s'", options["--timeout"])
+local timeout = options.timeout
+if timeout <= 0 then
+	fail("--timeout takes seconds, not '%s'", timeout)
 end
 
 -- The way back is another connection to the tracker, perhaps another worker's: what is known of ports is shared.

@@ -19,31 +19,20 @@ end
 local unit = { [""] = 1, K = 1e3, M = 1e6, G = 1e9 }
 
 local function size(name, text)
-	local digits, suffix = (text or ""):match "^(%d+)([KMG]?)$"
+	local digits, suffix = text:match "^(%d+)([KMG]?)$"
 	if not digits or tonumber(digits) == 0 then
-		fail("%s takes bytes such as 500K or 2M, not '%s'", name, tostring(text))
+		fail("--%s takes bytes such as 500K or 2M, not '%s'", name, text)
 	end
 	return tonumber(digits) * unit[suffix]
 end
 
-local options = {}
-local i = 1
-while mos.args[i] do
-	local name = mos.args[i]
-	if name == "--help" then
-		print(usage)
-		os.exit(0)
-	elseif name == "--rate" or name == "--burst" then
-		options[name] = size(name, mos.args[i + 1])
-	elseif name == "--filter" then
-		options[name] = mos.args[i + 1] or fail("--filter needs its expression")
-	else
-		fail("unknown option '%s'; --help lists them", name)
-	end
-	i = i + 2
-end
-local rate = options["--rate"] or fail "no --rate; --help explains it"
-local burst = options["--burst"] or math.max(rate / 10, 15000)
+local options = require "mos.options" {
+	name = "ratelimit",
+	usage = usage,
+	options = { rate = "string", burst = "string", filter = "string" },
+}
+local rate = size("rate", options.rate or fail "no --rate; --help explains it")
+local burst = options.burst and size("burst", options.burst) or math.max(rate / 10, 15000)
 
 mos.record [[
 	double tokens[2], last[2];
@@ -51,7 +40,7 @@ mos.record [[
 
 local number = { cli = 0, svr = 1 }
 local passed, dropped = mos.shared.counter "passed", mos.shared.counter "dropped"
-local mon = mos.monitor { filter = options["--filter"], clibuf = 0, svrbuf = 0 }
+local mon = mos.monitor { filter = options.filter, clibuf = 0, svrbuf = 0 }
 
 mon:on("pkt_in", "snd", function(conn, side, pkt)
 	local rec, s, now = conn.rec, number[side], pkt.ts

@@ -17,31 +17,20 @@ local function fail(...)
 	error("rewrite: " .. string.format(...), 0)
 end
 
-local options = { ["--receiver"] = "cli" }
-local known = { ["--from"] = true, ["--to"] = true, ["--receiver"] = true, ["--filter"] = true }
-local i = 1
-while mos.args[i] do
-	local name = mos.args[i]
-	if name == "--help" then
-		print(usage)
-		os.exit(0)
-	elseif not known[name] then
-		fail("unknown option '%s'; --help lists them", name)
-	end
-	options[name] = mos.args[i + 1] or fail("%s needs its value", name)
-	i = i + 2
-end
-local from, to = options["--from"] or "", options["--to"]
+local options = require "mos.options" {
+	name = "rewrite",
+	usage = usage,
+	options = { from = "string", to = "string", receiver = "cli|svr", filter = "string" },
+	defaults = { receiver = "cli" },
+}
+local from, to = options.from or "", options.to
 if from == "" or not to then
 	fail "--from and --to are needed; --help explains them"
 end
-local receiver = options["--receiver"]
-if receiver ~= "cli" and receiver ~= "svr" then
-	fail("--receiver takes cli or svr, not '%s'", receiver)
-end
+local receiver = options.receiver
 
 local replaced, refused = mos.shared.counter "replaced", mos.shared.counter "refused"
-local mon = mos.monitor { filter = options["--filter"], clibuf = 0, svrbuf = 0 }
+local mon = mos.monitor { filter = options.filter, clibuf = 0, svrbuf = 0 }
 
 mon:on("pkt_in", "rcv", function(_, side, pkt)
 	if side ~= receiver or pkt.payload_len < #from then
