@@ -258,7 +258,9 @@ static void print_totals(const struct crew *e)
  */
 static int process(struct crew *e, const struct options *o)
 {
-	if (e->source[0]->live)
+	if (e->source[0]->live && e->n > 1)
+		log_info("on %s with %u workers, until Ctrl-C", e->source[0]->path, e->n);
+	else if (e->source[0]->live)
 		log_info("on %s, until Ctrl-C", e->source[0]->path);
 	else if (isatty(STDERR_FILENO) && !run.explain) {
 		e->tick = progress_tick;
@@ -381,9 +383,30 @@ static int load_and_run(struct crew *e, const struct options *o)
 	return run_packets(e, o);
 }
 
+/* As many as -j says, else one, and for ports of DPDK one for each queue. 0: the ports cannot be asked, which was said. */
+static unsigned workers_of(const struct options *o)
+{
+	const struct io_dpdk dpdk = { o->pairs, o->npairs, o->eal, o->mac, o->filter, 0 };
+	char err[512];
+
+	if (o->check || o->events || o->explain)
+		return 1;
+	if (o->workers || !o->dpdk)
+		return o->workers ? o->workers : 1;
+	unsigned n = io_dpdk_queues(&dpdk, err, sizeof(err));
+
+	if (!n)
+		log_error("%s", err);
+	return n;
+}
+
 static int run_all(const struct options *o)
 {
-	int rc = crew_init(&run.crew, o->check || o->events || !o->workers ? 1 : o->workers, &o->set);
+	unsigned workers = workers_of(o);
+
+	if (!workers)
+		return EXIT_INPUT;
+	int rc = crew_init(&run.crew, workers, &o->set);
 
 	if (rc < 0) {
 		log_error("cannot start: %s", strerror(-rc));

@@ -716,7 +716,7 @@ void options_help(FILE *f)
 		set.max_conns, memory, (double)set.linger_ns / 1e9);
 	fprintf(f,
 		"Run\n"
-		"  -j, --workers NUMBER      threads, each with its own SCRIPT (default 1)\n"
+		"  -j, --workers NUMBER      threads, each with its SCRIPT (1, with -p: queues)\n"
 		"      --on-error ACTION     of a failed handler: pass, drop, stop (default %s)\n"
 		"      --max-errors NUMBER/s  --script-timeout TIME  --script-memory SIZE\n"
 		"      --control PATH  --watch  --canary SECONDS  --sandbox  --data-dir DIR\n"

@@ -3,8 +3,10 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -80,6 +82,8 @@ struct dpdk {
 	unsigned sleep_us;
 	bool registered;
 };
+
+static bool eal_runs;
 
 static struct dpdk *dpdk_of(struct io *io)
 {
@@ -349,6 +353,14 @@ static void dpdk_count(struct io *io, struct stats *sum)
 	}
 }
 
+/* Also where a run ends before its ports were opened. */
+__attribute__((destructor)) static void eal_end(void)
+{
+	if (eal_runs)
+		rte_eal_cleanup();
+	eal_runs = false;
+}
+
 static void ports_close(struct ports *p)
 {
 	for (unsigned i = 0; i < p->n; i++) {
@@ -358,7 +370,7 @@ static void ports_close(struct ports *p)
 	link_filter_free(p->filter);
 	free(p->txq);
 	free(p);
-	rte_eal_cleanup();
+	eal_end();
 }
 
 static void dpdk_close(struct io *io)
@@ -434,13 +446,52 @@ static bool has_arg(char *const *args, int n, const char *start)
 	return false;
 }
 
+/*
+ * No files are left behind, and several runs do not get into each other's way. net_tap says that it cannot talk to other
+ * processes, as an error, where there can be none.
+ */
+static void share_nothing(char **args, int *n)
+{
+	static const char *const knows_better[] = { "--huge-dir", "--in-memory", "--file-prefix", "--proc-type" };
+	bool no_huge = has_arg(args, *n, "--no-huge"), said = false;
+
+	for (unsigned i = 0; i < RTE_DIM(knows_better); i++)
+		said |= has_arg(args, *n, knows_better[i]);
+	for (int i = 0; no_huge && i < *n; i++)
+		said |= strstr(args[i], "net_tap") != NULL;
+	if (!said)
+		args[(*n)++] = no_huge ? "--no-shconf" : "--in-memory";
+}
+
+/* Without the page about its options that EAL prints when it does not like one. */
+static int eal_init_quietly(int n, char **args)
+{
+	int out = has_arg(args, n, "--help") || has_arg(args, n, "-h") ? -1 : dup(STDOUT_FILENO);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	fflush(stdout);
+	if (out >= 0 && null >= 0)
+		dup2(null, STDOUT_FILENO);
+	int rc = rte_eal_init(n, args), error = rte_errno;
+
+	fflush(stdout);
+	if (out >= 0 && null >= 0)
+		dup2(out, STDOUT_FILENO);
+	close(out);
+	close(null);
+	rte_errno = error;
+	return rc;
+}
+
 /* One thread that EAL knows from its start, on any processor: the others are ours. */
 static bool eal_start(const char *eal, const struct why *why)
 {
 	static char lcores[64], *line;
-	char *args[ARGS_MAX + 8] = { "mos-run" }, *rest, *word;
+	char *args[ARGS_MAX + 10] = { "mos-run" }, *rest, *word;
 	int n = 1;
 
+	if (eal_runs)
+		return true;
 	/* EAL keeps pointers into its arguments. */
 	rest = line = strdup(eal ? eal : "");
 	while (line && n < ARGS_MAX && (word = next_word(&rest)))
@@ -462,13 +513,11 @@ static bool eal_start(const char *eal, const struct why *why)
 		args[n++] = "--no-huge";
 		if (!has_arg(args, n, "-m"))
 			args[n++] = "-m512";
-	} else if (!has_arg(args, n, "--no-huge") && !has_arg(args, n, "--huge-dir") &&
-		   !has_arg(args, n, "--in-memory")) {
-		args[n++] = "--in-memory";
 	}
-	if (rte_eal_init(n, args) < 0)
-		return fail(why, "DPDK: cannot start: %s (arguments: %s)", rte_strerror(rte_errno), eal ? eal : "none");
-	return true;
+	share_nothing(args, &n);
+	eal_runs = eal_init_quietly(n, args) >= 0;
+	return eal_runs ||
+	       fail(why, "DPDK: cannot start: %s (arguments: %s)", rte_strerror(rte_errno), eal ? eal : "none");
 }
 
 static int on_removal(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
@@ -499,12 +548,15 @@ static void rss_set(struct rte_eth_conf *conf, const struct rte_eth_dev_info *in
 	};
 }
 
-static bool can_spread(const struct rte_eth_dev_info *info, unsigned queues)
+/* A port that cannot tell its key (net_tap) has none, and spreads as it likes. */
+static bool can_spread(const struct port *port, const struct rte_eth_dev_info *info, unsigned queues)
 {
 	const uint64_t need = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6;
+	struct rte_eth_rss_conf conf = { 0 };
 
-	return queues <= info->max_rx_queues && queues <= info->max_tx_queues &&
-	       (info->flow_type_rss_offloads & need) == need && info->hash_key_size <= KEY_MAX;
+	return rte_eth_dev_rss_hash_conf_get(port->id, &conf) != -ENOTSUP && queues <= info->max_rx_queues &&
+	       queues <= info->max_tx_queues && (info->flow_type_rss_offloads & need) == need &&
+	       info->hash_key_size <= KEY_MAX;
 }
 
 /* Queues that fill whether we like it or not must all be read: a virtual device has as many as it was given. */
@@ -534,6 +586,9 @@ static bool port_start(struct ports *p, struct port *port, bool spread, unsigned
 		return fail(why, "port %u: %s", port->id, rte_strerror(-rc));
 	port->rxqs = spread ? workers : queues_to_read(&info);
 	port->txqs = p->lanes < info.max_tx_queues ? p->lanes : info.max_tx_queues;
+	/* It has them in pairs only, and says so as an error. */
+	if (!strcmp(info.driver_name, "net_tap"))
+		port->txqs = port->rxqs;
 	if (spread && workers > 1)
 		rss_set(&conf, &info);
 	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
@@ -638,7 +693,7 @@ static bool all_can_spread(const struct ports *p, unsigned workers)
 	struct rte_eth_dev_info info;
 
 	for (unsigned i = 0; i < p->n; i++)
-		if (rte_eth_dev_info_get(p->port[i].id, &info) < 0 || !can_spread(&info, workers))
+		if (rte_eth_dev_info_get(p->port[i].id, &info) < 0 || !can_spread(&p->port[i], &info, workers))
 			return false;
 	return workers > 1;
 }
@@ -687,6 +742,45 @@ static struct io *source_new(struct ports *p, int queue)
 		d->io.sends |= p->port[i].peer >= 0;
 	p->sources++;
 	return &d->io;
+}
+
+/* Queues of a port that workers can share, 0 if it does not say. */
+static unsigned queues_of(const struct port *port)
+{
+	struct rte_eth_dev_info info;
+
+	if (rte_eth_dev_info_get(port->id, &info) < 0)
+		return 0;
+	unsigned n = info.max_rx_queues < info.max_tx_queues ? info.max_rx_queues : info.max_tx_queues;
+
+	return can_spread(port, &info, 1) ? n : queues_to_read(&info);
+}
+
+static unsigned processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+unsigned dpdk_queues(const struct io_dpdk *o, char *err, size_t errlen)
+{
+	const struct why why = { err, errlen };
+	unsigned least = processors(); /* before EAL binds this thread */
+
+	if (!eal_start(o->eal, &why))
+		return 0;
+	struct ports p = { 0 };
+
+	if (!pairs_add(&p, o, &why))
+		return 0;
+	least = least < QUEUES_MAX ? least : QUEUES_MAX;
+	for (unsigned i = 0; i < p.n; i++) {
+		unsigned n = queues_of(&p.port[i]);
+
+		least = n < least ? n : least;
+	}
+	return least ? least : 1;
 }
 
 unsigned dpdk_open(const struct io_dpdk *o, struct io **out, char *err, size_t errlen)

@@ -23,7 +23,14 @@ struct io_dpdk {
  */
 unsigned io_dpdk_open(const struct io_dpdk *o, struct io **out, char *err, size_t errlen);
 
+/*
+ * How many workers suit these ports, whatever `workers` says: as many as the port with fewest queues has queues, and no more
+ * than there are processors for us. 0 with one line in err. Ports can still be opened.
+ */
+unsigned io_dpdk_queues(const struct io_dpdk *o, char *err, size_t errlen);
+
 /* The same inside of mos-dpdk.so. */
+unsigned dpdk_queues(const struct io_dpdk *o, char *err, size_t errlen);
 unsigned dpdk_open(const struct io_dpdk *o, struct io **out, char *err, size_t errlen);
 
 #endif

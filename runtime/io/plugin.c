@@ -38,15 +38,29 @@ static void *plugin_open(void)
 	return dlopen(MOS_PLUGIN_DIR "/" PLUGIN, RTLD_NOW | RTLD_LOCAL);
 }
 
+/* A function of the plugin; NULL with the reason in err. */
+static void *plugin_function(const char *name, char *err, size_t errlen)
+{
+	void *plugin = plugin_open(), *function = plugin ? dlsym(plugin, name) : NULL;
+
+	if (!function)
+		snprintf(err, errlen, "DPDK: %s (install libdpdk-dev and build again)", dlerror());
+	return function;
+}
+
+unsigned io_dpdk_queues(const struct io_dpdk *o, char *err, size_t errlen)
+{
+	unsigned (*queues)(const struct io_dpdk *, char *, size_t) = NULL;
+
+	queues = (unsigned (*)(const struct io_dpdk *, char *, size_t))plugin_function("dpdk_queues", err, errlen);
+	return queues ? queues(o, err, errlen) : 0;
+}
+
 unsigned io_dpdk_open(const struct io_dpdk *o, struct io **out, char *err, size_t errlen)
 {
 	unsigned (*open)(const struct io_dpdk *, struct io **, char *, size_t) = NULL;
-	void *plugin = plugin_open();
 
-	if (plugin)
-		open = (unsigned (*)(const struct io_dpdk *, struct io **, char *, size_t))dlsym(plugin, "dpdk_open");
-	if (open)
-		return open(o, out, err, errlen);
-	snprintf(err, errlen, "DPDK: %s (install libdpdk-dev and build again)", dlerror());
-	return 0;
+	open = (unsigned (*)(const struct io_dpdk *, struct io **, char *, size_t))plugin_function("dpdk_open", err,
+												   errlen);
+	return open ? open(o, out, err, errlen) : 0;
 }

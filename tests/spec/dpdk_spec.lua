@@ -131,6 +131,24 @@ end)]] }, { "net_null0,copy=0", "net_null1,copy=0" }, "test $(wc -l < $LOG.out) 
 		assert.equal(0, stat(proc, "queue_lost"))
 	end)
 
+	it("there are as many workers as queues, if -j does not say, and no more than processors", function()
+		local processors = tonumber((select(2, lan:sh("r", "nproc"))))
+		local who = kit.script [[
+local mos = require "mos"
+if mos.worker == 1 then print(mos.workers) io.stdout:flush() end
+mos.monitor {}]]
+		local captures = ("%%d,rx_pcap=%s,tx_pcap=%s"):format(http, kit.tmp ".pcap")
+		for queues, devices in pairs {
+			[1] = { "net_null0", "net_pcap" .. captures:format(1) },
+			[2] = { "net_af_packet0,iface=left,qpairs=2", "net_null0" },
+			[64] = { "net_null0", "net_null1" },
+		} do
+			local proc = run({ "-p", "0:1", who }, devices, "test -s $LOG.out")
+			assert.equal(("%d\n"):format(math.min(queues, processors)), proc:out())
+		end
+		assert.equal("3\n", run({ "-p", "0:1", "-j", 3, who }, { "net_null0", "net_null1" }, "test -s $LOG.out"):out())
+	end)
+
 	for _, j in ipairs { 1, 2 } do
 		it("real hosts talk through af_packet, and an idle run sleeps: -j " .. j, function()
 			local dir = kit.tmp ".www"
