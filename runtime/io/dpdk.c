@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -39,13 +40,18 @@ enum {
 	SLEEP_MAX_US = 4000 /* and after a while: under 3 % of a processor on any machine */
 };
 
+/* How often to look whether interfaces are there. */
+#define LOOK_NS 500000000ull
+
 struct port {
 	uint16_t id;
 	int peer; /* index of the other one; -1: only watched */
 	unsigned rxqs, txqs;
 	bool to_set; /* frames that leave here get these addresses */
 	struct rte_ether_addr to, own;
-	bool gone; /* set by an event */
+	unsigned interface; /* of the system, by its index, that the port stands on; 0: none */
+	char label[48];     /* for messages */
+	bool gone;          /* set by an event, or when the interface is not there any more */
 	bool told;
 };
 
@@ -60,7 +66,8 @@ struct txq {
 struct ports {
 	struct port port[PORTS_MAX];
 	unsigned n, left;
-	unsigned sources; /* not closed yet */
+	uint64_t looked_ns; /* when the interfaces were last looked for */
+	unsigned sources;   /* not closed yet */
 	unsigned lanes;
 	struct rte_mempool *pool;
 	struct link_filter *filter;
@@ -255,14 +262,29 @@ static bool mbuf_show(struct dpdk *d, unsigned at, struct rte_mbuf *m, struct mo
 	return true;
 }
 
+/* Each source learns it, one of them says it. */
 static void port_gone(struct dpdk *d, struct port *port)
 {
-	if (port->told)
-		return;
-	port->told = true;
-	snprintf(d->io.error, sizeof(d->io.error), "port %u: it has gone", port->id);
-	if (--d->p->left)
+	snprintf(d->io.error, sizeof(d->io.error), "port %s: it has gone", port->label);
+	if (!__atomic_exchange_n(&port->told, true, __ATOMIC_RELAXED) &&
+	    __atomic_sub_fetch(&d->p->left, 1, __ATOMIC_RELAXED))
 		log_error("%s", d->io.error);
+}
+
+/* Virtual devices do not notice that the interface that they stand on has gone. Asked of one of the sources. */
+static void ports_look(struct dpdk *d)
+{
+	char name[IF_NAMESIZE];
+
+	if (d->queue > 0 || d->io.now_ns - d->p->looked_ns < LOOK_NS)
+		return;
+	d->p->looked_ns = d->io.now_ns;
+	for (unsigned i = 0; i < d->p->n; i++) {
+		struct port *port = &d->p->port[i];
+
+		if (port->interface && !if_indextoname(port->interface, name) && errno == ENXIO)
+			port->gone = true;
+	}
 }
 
 static void queue_receive(struct dpdk *d, unsigned at, unsigned queue, struct mos_packet *pkts, unsigned n)
@@ -302,12 +324,13 @@ static int dpdk_rx_burst(struct io *io, struct mos_packet *pkts, unsigned n)
 	}
 	d->n = 0;
 	io->now_ns = clock_ns();
+	ports_look(d);
 	for (unsigned i = 0; i < d->p->n && d->n < n; i++)
 		port_receive(d, (d->turn + i) % d->p->n, pkts, n);
 	d->turn = (d->turn + 1) % d->p->n;
 	if (d->n)
 		d->sleep_us = 0;
-	return d->n || d->p->left ? (int)d->n : IO_FAILED;
+	return d->n || __atomic_load_n(&d->p->left, __ATOMIC_RELAXED) ? (int)d->n : IO_FAILED;
 }
 
 static void dpdk_free_burst(struct io *io)
@@ -576,6 +599,16 @@ static bool queues_set(const struct ports *p, const struct port *port, const str
 	return !rc || fail(why, "port %u: cannot set up its queues: %s", port->id, rte_strerror(-rc));
 }
 
+/* "0", or "0 (eth0)" where that stands on an interface. Devices say so by its index, or nonsense. */
+static void port_label(struct port *port, const struct rte_eth_dev_info *info)
+{
+	char name[IF_NAMESIZE];
+	bool found = info->if_index && if_indextoname(info->if_index, name);
+
+	port->interface = found ? info->if_index : 0;
+	snprintf(port->label, sizeof(port->label), found ? "%u (%s)" : "%u", port->id, name);
+}
+
 static bool port_start(struct ports *p, struct port *port, bool spread, unsigned workers, const struct why *why)
 {
 	struct rte_eth_conf conf = { .rxmode.mq_mode = RTE_ETH_MQ_RX_NONE };
@@ -612,6 +645,7 @@ static bool port_start(struct ports *p, struct port *port, bool spread, unsigned
 		return fail(why, "port %u: cannot start it: %s", port->id, rte_strerror(-rc));
 	rte_eth_promiscuous_enable(port->id);
 	rte_eth_macaddr_get(port->id, &port->own);
+	port_label(port, &info);
 	return true;
 }
 

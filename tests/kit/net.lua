@@ -3,7 +3,8 @@
 --   c (client)  eth0 ------- left  r (mos-run)  right ------- eth0  s (server)
 --
 -- The client is 10.7.0.1 and fd00:7::1, the server 10.7.0.2 and fd00:7::2. Names have the process id in them, so tests
--- may run at the same time.
+-- may run at the same time. A second pair (opts.pairs = 2) joins the same hosts: their eth1, left2 and right2, with
+-- addresses that begin with 10.8.0 and fd00:8:.
 local kit = require "kit"
 local ffi = require "ffi"
 
@@ -36,7 +37,8 @@ end
 
 local count = 0
 
--- opts.offload: leave checksums and segmentation to the interfaces. opts.mtu. The hosts are up when it returns.
+-- opts.offload: leave checksums and segmentation to the interfaces. opts.mtu, opts.pairs. The hosts are up when it
+-- returns.
 function net.up(opts)
 	opts = opts or {}
 	count = count + 1
@@ -44,22 +46,27 @@ function net.up(opts)
 	local script = [[
 set -e
 for n in c r s; do ip netns add $1$n; ip -n $1$n link set dev lo up; done
-ip link add name eth0 netns $1c type veth peer name left netns $1r
-ip link add name eth0 netns $1s type veth peer name right netns $1r
-ip -n $1c addr add 10.7.0.1/24 dev eth0
-ip -n $1s addr add 10.7.0.2/24 dev eth0
-ip -n $1c addr add fd00:7::1/64 dev eth0 nodad
-ip -n $1s addr add fd00:7::2/64 dev eth0 nodad
-for n in left right; do
-	ip netns exec $1r sh -c "echo 1 > /proc/sys/net/ipv6/conf/$n/disable_ipv6"
-	ip -n $1r link set dev $n mtu $3 up
-done
-for n in c s; do
-	ip -n $1$n link set dev eth0 mtu $3 up
-	[ $2 = offload ] || ip netns exec $1$n ethtool -K eth0 tx off tso off gso off gro off >/dev/null
-done]]
+join() {
+	ip link add name $2 netns $1c type veth peer name left$3 netns $1r
+	ip link add name $2 netns $1s type veth peer name right$3 netns $1r
+	ip -n $1c addr add 10.$4.0.1/24 dev $2
+	ip -n $1s addr add 10.$4.0.2/24 dev $2
+	ip -n $1c addr add fd00:$4::1/64 dev $2 nodad
+	ip -n $1s addr add fd00:$4::2/64 dev $2 nodad
+	for n in left$3 right$3; do
+		ip netns exec $1r sh -c "echo 1 > /proc/sys/net/ipv6/conf/$n/disable_ipv6"
+		ip -n $1r link set dev $n mtu $mtu up
+	done
+	for n in c s; do
+		ip -n $1$n link set dev $2 mtu $mtu up
+		[ $offload = offload ] || ip netns exec $1$n ethtool -K $2 tx off tso off gso off gro off >/dev/null
+	done
+}
+offload=$2 mtu=$3
+join $1 eth0 "" 7
+[ $4 = 1 ] || join $1 eth1 2 8]]
 	local code, _, err = kit.command { "sh", "-c", script, "sh", self.name, opts.offload and "offload" or "none",
-		opts.mtu or 1500 }
+		opts.mtu or 1500, opts.pairs or 1 }
 	assert(code == 0, err)
 	return self
 end

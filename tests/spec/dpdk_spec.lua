@@ -102,6 +102,33 @@ describe("between two ports", function()
 		end)
 	end
 
+	for _, j in ipairs { 1, 2 } do
+		it("of several pairs, packets leave at their pair's other port: -j " .. j, function()
+			local other = kit.pcap "client 192.0.2.5:5\n0 C S 0:0(0)\n+.1 S S. 0:0(0) ack 1\n+.1 C . 1:5(4) ack 1"
+			local captures = { http, kit.pcap "0 C S 0:0(0)", kit.pcap "client 192.0.2.6:6\n0 C S 0:0(0)", other }
+			local devices, outs = {}, {}
+			for i, path in ipairs(captures) do
+				outs[i] = kit.tmp ".pcap"
+				devices[i] = ("net_pcap%d,rx_pcap=%s,tx_pcap=%s"):format(i, path, outs[i])
+			end
+			local all = kit.script [[
+local mos = require "mos"
+mos.monitor { raw = true }:on("pkt_in", function() print(1) io.stdout:flush() end)
+local conns = mos.shared.counter "conns"
+mos.monitor {}:on("conn_start", "snd", function() conns:add() end)
+mos.at_exit(function() if mos.worker == mos.workers then print("conns", conns:sum()) end end)]]
+			local proc = run({ "-p", "0:1,2:3", "-j", j, all }, devices, "test $(grep -c '^1$' $LOG.out) = 44")
+			assert.equal(44, stat(proc, "forwarded"))
+			assert.matches("conns\t6\n", proc:out())
+			for i, from in ipairs { 2, 1, 4, 3 } do
+				local got, expected = frames(outs[i]), frames(captures[from])
+				table.sort(got)
+				table.sort(expected)
+				assert.same(expected, got)
+			end
+		end)
+	end
+
 	it("jumbo frames pass, in however many pieces they lie", function()
 		local a, b = kit.tmp ".pcap", kit.tmp ".pcap"
 		local jumbo = kit.pcap(("0 C S 0:0(0)\n+1 C . 1:8901(8900) ack 1"))
@@ -147,6 +174,29 @@ mos.monitor {}]]
 			assert.equal(("%d\n"):format(math.min(queues, processors)), proc:out())
 		end
 		assert.equal("3\n", run({ "-p", "0:1", "-j", 3, who }, { "net_null0", "net_null1" }, "test -s $LOG.out"):out())
+	end)
+
+	it("a pair that loses an interface is named, and the other one goes on", function()
+		lan:down()
+		lan = net.up { pairs = 2 }
+		local devices = { "--no-huge -m 128" }
+		for i, interface in ipairs { "left", "right", "left2", "right2" } do
+			devices[i + 1] = ("--vdev=net_af_packet%d,iface=%s"):format(i - 1, interface)
+		end
+		local proc = lan:start("r", { kit.run_path, "-p", "0:1,2:3", "--eal", table.concat(devices, " "), seen },
+			"grep -q 'info: on port' $LOG.err")
+		for _, address in ipairs { "10.7.0.2", "10.8.0.2", "fd00:7::2", "fd00:8::2" } do
+			assert.equal(0, (lan:sh("c", "ping -q -c 1 -W 5 " .. address)))
+		end
+		lan:sh("c", "ip link del dev eth1")
+		assert.is_true(lan:wait("r", ("grep -q 'error: port 2 (left2): it has gone' %s.err"):format(proc.path)))
+		for _, address in ipairs { "10.7.0.2", "fd00:7::2" } do
+			assert.equal(0, (lan:sh("c", "ping -q -c 1 -W 5 " .. address)))
+		end
+		lan:sh("s", "ip link del dev eth1; ip link del dev eth0")
+		lan:sh("c", "ip link del dev eth0")
+		assert.equal(3, proc:wait())
+		assert.matches("error: port %d %([%a%d]+%): it has gone\n$", proc:err())
 	end)
 
 	for _, j in ipairs { 1, 2 } do

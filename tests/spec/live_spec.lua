@@ -72,6 +72,26 @@ describe("between two interfaces", function()
 		end)
 	end
 
+	it("several pairs are apart, and one that loses an interface leaves the other one going", function()
+		lan = net.up { pairs = 2 }
+		local dir = folder(100000)
+		local run = lan:run { "-i", "left:right,left2:right2", "--stats", counter }
+		lan:serve(dir)
+		for _, address in ipairs { "10.7.0.2", "10.8.0.2", "[fd00:8::2]" } do
+			fetch(dir, address)
+		end
+		lan:sh("c", "ip link del dev eth1")
+		assert.is_true(lan:wait("r", ("grep -q 'error: interface left2: it has gone' %s.err"):format(run.path)))
+		fetch(dir, "[fd00:7::2]")
+		-- What goes to the interface that is left has nowhere to go.
+		assert.not_equal(0, (lan:sh("s", "ping -c 1 -W 1 10.8.0.1")))
+		fetch(dir, "10.7.0.2")
+		assert.equal(0, run:stop())
+		local _, conns = run:out():gsub("closed\t[%d.a-f:]+\t1%d%d%d%d%d\n", "")
+		assert.equal(5, conns, run:out())
+		assert.equal(stat(run, "tcp_packets"), tonumber(run:out():match "seen\t(%d+)"))
+	end)
+
 	it("what is not TCP passes too, fragments among it", function()
 		lan = net.up()
 		local run = lan:run { "-i", "left:right", counter }
