@@ -243,9 +243,10 @@ struct mos_conn {
 	uint32_t hash; /* low half of the key's hash */
 	uint32_t timer_next;
 	uint32_t timer_prev;
-	uint32_t timer_due;   /* in ticks of the wheel; 0: not armed */
-	uint32_t pending_isn; /* SYN seen on the open connection, waiting for its SYN-ACK */
-	uint8_t pending_side; /* that SYN's sender, plus 1; 0: none */
+	uint32_t timer_due; /* in ticks of the wheel; 0: not armed */
+	uint32_t
+		pending_isn; /* SYN seen on the open connection, waiting for its SYN-ACK; or the SYN-ACK before the last one */
+	uint8_t pending_side; /* that SYN's sender, plus 1; that SYN-ACK's, plus 3; 0: none */
 	uint8_t end_reason;   /* enum mos_end_reason */
 	uint8_t err_reason;   /* of the ERROR in dispatch */
 	uint8_t port;         /* where the client's packets come in */

@@ -380,22 +380,11 @@ void delivery_plain_bytes(struct worker *w, struct mos_conn *c, struct mos_packe
 		delivery_packet(w, c, p, &s);
 }
 
-/*
- * How far the bytes that `side` received reach, as it has acknowledged them. One byte more than was seen, without a FIN, is
- * the FIN's place: it was not captured.
- */
-static uint64_t received_to(const struct mos_conn *c, int side)
-{
-	const struct mos_end *e = &c->end[!side];
-	uint64_t acked = track_acked(c, !side);
-
-	return acked == e->nxt_off + 1 && !(e->flags & MOS_END_FIN) ? e->nxt_off : acked;
-}
-
 /* Holes, and what was acknowledged behind the last byte that came or instead of any. */
 static void finish_side(struct worker *w, struct mos_conn *c, int side)
 {
-	uint64_t to = delivery_wanted(c, side) && !(c->flags & MOS_CONN_STARVED << side) ? received_to(c, side) : 0;
+	uint64_t to = delivery_wanted(c, side) && !(c->flags & MOS_CONN_STARVED << side) ? track_acked_bytes(c, !side)
+											 : 0;
 	struct stream *st = track_stream(&w->tcp, c, side);
 
 	while (st && st->early.n) {

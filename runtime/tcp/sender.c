@@ -12,6 +12,7 @@ enum {
 	UNDER_WAY = 1 << 24,  /* bytes that may be on the way at once, besides a window of them */
 	WINDOW_SLACK = 65536, /* the window offered last may not have been captured */
 	ACKS_BELOW = 1 << 15, /* in mos_end.strays: it acknowledges numbers far below those that it has acknowledged */
+	PENDING_ISN = 3,      /* in mos_conn.pending_side: the number belongs to this side, plus 3 */
 	STRAYS_MAX = 3        /* so many segments beyond the window in a row are believed: the capture lost the rest */
 };
 
@@ -87,6 +88,28 @@ static void note_syn(struct mos_end *e, const struct mos_packet *p, struct segme
 	}
 	if (p->tcp_flags & MOS_TH_ACK)
 		e->flags |= MOS_END_SYNACK;
+}
+
+/*
+ * A second SYN-ACK with another number takes the first one's place until the client's acknowledgement tells which of them
+ * reached it first. The other number is kept where that of a SYN on an open connection is.
+ */
+static void keep_isn(struct mos_conn *c, int side, const struct mos_packet *p)
+{
+	const struct mos_end *e = &c->end[side];
+
+	if (!(p->tcp_flags & MOS_TH_ACK) || !(e->flags & MOS_END_SYNACK) || p->seq == e->isn || !is_opening(e))
+		return;
+	c->pending_isn = e->isn;
+	c->pending_side = PENDING_ISN + (uint8_t)side;
+}
+
+static void settle_isn(struct mos_conn *c, int side, const struct mos_packet *p)
+{
+	struct mos_end *e = &c->end[side];
+
+	if (c->pending_side == PENDING_ISN + side && p->ack == c->pending_isn + 1 && is_opening(e))
+		e->isn = c->pending_isn;
 }
 
 /*
@@ -358,6 +381,10 @@ bool track_sender(struct tracker *t, struct mos_conn *c, const struct mos_packet
 		s->ignored = s->paws = true;
 		s->error = MOS_ERR_OUT_OF_WINDOW;
 	} else {
+		if (s->flags & MOS_TH_SYN)
+			keep_isn(c, side, p);
+		else if (c->pending_side >= PENDING_ISN)
+			settle_isn(c, !side, p);
 		note_segment(t, e, peer, p, s);
 	}
 	e->rexmits += s->rexmit;

@@ -167,10 +167,18 @@ uint64_t track_bytes(const struct tracker *t, const struct mos_conn *c, int side
 	return seen_total(t, &c->end[side]);
 }
 
-uint64_t track_missing(const struct tracker *t, const struct mos_conn *c, int side)
+uint64_t track_acked_bytes(const struct mos_conn *c, int side)
 {
 	const struct mos_end *e = &c->end[side];
 	uint64_t acked = track_acked(c, side);
+
+	return acked == e->nxt_off + 1 && !(e->flags & MOS_END_FIN) ? e->nxt_off : acked;
+}
+
+uint64_t track_missing(const struct tracker *t, const struct mos_conn *c, int side)
+{
+	const struct mos_end *e = &c->end[side];
+	uint64_t acked = track_acked_bytes(c, side);
 	uint64_t sent = acked > e->nxt_off ? acked : e->nxt_off;
 
 	return sent - seen_total(t, e);

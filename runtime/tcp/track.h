@@ -94,6 +94,11 @@ void track_stream_drop(struct tracker *t, struct mos_conn *c, int side);
 /* Stream offset up to which `side`'s bytes were acknowledged by the other end; 0 when nothing was. */
 uint64_t track_acked(const struct mos_conn *c, int side);
 
+/*
+ * The same, but of bytes alone: one more than was seen, without a FIN, is the FIN's place, and the FIN was not captured.
+ */
+uint64_t track_acked_bytes(const struct mos_conn *c, int side);
+
 /* Distinct payload bytes that `side` sent and that passed here. */
 uint64_t track_bytes(const struct tracker *t, const struct mos_conn *c, int side);
 

@@ -73,6 +73,48 @@ local cases = {
 		+.01 C P. 1:5(4) ack 1
 		+.01 S P. 1:5(4) ack 5
 	]] },
+	{ "a second SYN-ACK with another sequence number, of which the first was acknowledged", "S1 ShADd 4 4 0", [[
+		0    C S  0:0(0)
+		isn S 5000
+		+.01 S S. 0:0(0) ack 1
+		isn S 16081090
+		+.01 S S. 0:0(0) ack 1
+		isn S 5000
+		+.01 C .  1:1(0) ack 1
+		+.01 C P. 1:5(4) ack 1
+		+.01 S P. 1:5(4) ack 5
+	]] },
+	{ "no handshake, closed by both ends", "SF DadfF 4 4 0", [[
+		0    C P. 1:5(4) ack 1
+		+.01 S .  1:1(0) ack 5
+		+.01 S P. 1:5(4) ack 5
+		+.01 S F. 5:5(0) ack 5
+		+.01 C F. 5:5(0) ack 6
+	]] },
+	{ "no handshake, reset by the responder", "RSTRH Dr 4 0 0", [[
+		0    C P. 1:5(4) ack 1
+		+.01 S R. 1:1(0) ack 5
+	]] },
+	{ "no handshake, closed by one end", "SH DF 4 0 0", [[
+		0    C P. 1:5(4) ack 1
+		+.01 C F. 5:5(0) ack 1
+	]] },
+	{ "bytes that the capture lost count as sent", "S1 ShADadg 4 20 10", HANDSHAKE .. [[
+		+.01 C P. 1:5(4) ack 1
+		+.01 S .  1:1(0) ack 5
+		+.01 S P. 1:6(5) ack 5
+		+.01 S P. 16:21(5) ack 5
+		+.01 C .  5:5(0) ack 21
+	]] },
+	{ "the responder alone: nothing is missed of a side that was not heard", "OTH ^had 0 4 0", [[
+		0    S S. 0:0(0) ack 1
+		+.01 S .  1:1(0) ack 100
+		+.01 S P. 1:5(4) ack 100
+	]] },
+	{ "a FIN that the capture lost, and was acknowledged", "S2 ShAaF 0 0 0", HANDSHAKE .. [[
+		+.01 S .  1:1(0) ack 1
+		+.01 C F. 1:1(0) ack 2
+	]] },
 	{ "fast open, accepted", "S1 SDhdA 4 4 0", [[
 		0    C S  0:4(4)
 		+.01 S S. 0:0(0) ack 5
@@ -146,7 +188,7 @@ local cases = {
 		0    S .  1:1(0) ack 1
 		+.01 S P. 1:5(4) ack 100
 	]] },
-	{ "an outage of 2.5 GB, which seems to move numbers back", "S1 ShADaG 12 0 2500000003", HANDSHAKE .. [[
+	{ "an outage of 2.5 GB, which seems to move numbers back", "S1 ShADaG 2500000015 0 2500000003", HANDSHAKE .. [[
 		+.01 C P. 1:5(4) ack 1
 		+.01 S .  1:1(0) ack 5
 		+9   C P. 2500000000:2500000004(4) ack 1
