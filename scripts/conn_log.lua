@@ -173,14 +173,26 @@ mon:on("error", function(conn, name)
 	end
 end)
 
+-- No SYN at all: what ended it tells, and who has been heard.
+local function midstream_state(orig, resp)
+	if orig.fin and resp.fin then
+		return "SF"
+	elseif resp.rst then
+		return orig.fin and "RSTR" or "RSTRH"
+	elseif orig.rst then
+		return resp.fin and "RSTO" or "OTH"
+	end
+	return orig.fin and "SH" or resp.fin and "SHR" or "OTH"
+end
+
 -- Zeek's conn_state: who opened, who closed, who reset.
 local function state_of(conn)
 	local orig, resp = conn.client, conn.server
 	if not orig.syn then
-		if resp.syn and (orig.rst or resp.rst) then
-			return "RSTRH"
+		if not resp.syn then
+			return midstream_state(orig, resp)
 		end
-		return resp.syn and resp.fin and "SHR" or "OTH"
+		return (orig.rst or resp.rst) and "RSTRH" or resp.fin and "SHR" or "OTH"
 	elseif not resp.syn then
 		if resp.bytes > 0 then
 			return "OTH" -- it answered, but its SYN-ACK was not captured
@@ -196,6 +208,12 @@ local function state_of(conn)
 		return "RSTR"
 	end
 	return orig.fin and "S2" or resp.fin and "S3" or "S1"
+end
+
+-- Bytes that a side sent, seen or missed, as sequence numbers tell. Of one that sent no packet nothing is missed.
+local function sent_by(side)
+	local missed = side.pkts > 0 and side.missed or 0
+	return side.bytes + missed, missed
 end
 
 local columns = {
@@ -228,15 +246,17 @@ mon:on("conn_end", "rcv", function(conn)
 		write_stream(conn, "svr")
 	end
 	local orig, resp = conn.client, conn.server
+	local orig_bytes, orig_missed = sent_by(orig)
+	local resp_bytes, resp_missed = sent_by(resp)
 	-- Without buffers nobody waits for missing bytes; they are known by the end.
-	if orig.missed > 0 and rec.gaps[CLI] == 0 then
+	if orig_missed > 0 and rec.gaps[CLI] == 0 then
 		once(rec, CLI, "g")
 	end
-	if resp.missed > 0 and rec.gaps[SVR] == 0 then
+	if resp_missed > 0 and rec.gaps[SVR] == 0 then
 		once(rec, SVR, "g")
 	end
 	local history = require("ffi").string(rec.text, rec.len)
 	io.write(line:format(conn.start_ts, conn.uid, orig.addr, orig.port, resp.addr, resp.port, "tcp", conn.duration,
-		orig.bytes, resp.bytes, state_of(conn), orig.missed + resp.missed, history, orig.pkts, orig.ip_bytes,
-		resp.pkts, resp.ip_bytes, orig.rexmits, resp.rexmits, conn.end_reason))
+		orig_bytes, resp_bytes, state_of(conn), orig_missed + resp_missed, history, orig.pkts,
+		orig.ip_bytes, resp.pkts, resp.ip_bytes, orig.rexmits, resp.rexmits, conn.end_reason))
 end)
