@@ -31,6 +31,14 @@ const char *mos_ffi_inject(struct mos_ctx *ctx, uint64_t conn, int side, uint32_
 	return rc ? inject_reason(-rc) : NULL;
 }
 
+size_t mos_ffi_inject_again(struct mos_ctx *ctx, uint64_t conn, int side, const char **reason)
+{
+	ssize_t n = inject_again(ctx_worker(ctx), handle_conn(ctx, conn), side);
+
+	*reason = n < 0 ? inject_reason((int)-n) : NULL;
+	return n < 0 ? 0 : (size_t)n;
+}
+
 const char *mos_ffi_reset(struct mos_ctx *ctx, uint64_t conn)
 {
 	int rc = inject_reset(ctx_worker(ctx), handle_conn(ctx, conn));

@@ -507,6 +507,8 @@ const char *mos_ffi_inject(struct mos_ctx *ctx, uint64_t conn, int side, uint32_
 			   size_t len);
 
 /* A RST to each end. NULL, or why that cannot be. */
+/* See conn:inject_again. *reason is NULL, or why not. */
+size_t mos_ffi_inject_again(struct mos_ctx *ctx, uint64_t conn, int side, const char **reason);
 const char *mos_ffi_reset(struct mos_ctx *ctx, uint64_t conn);
 
 /* No more events of side, or of both (MOS_SIDE_BOTH), for this monitor. */

@@ -169,11 +169,12 @@ static int give_up(struct worker *w, uint32_t n, int rc)
 	return rc;
 }
 
-static int send_payload(struct worker *w, struct mos_conn *c, int side, uint8_t flags, const uint8_t *payload,
-			size_t len)
+/* In as many segments as it takes. -ENOBUFS only where not even the first found room. */
+static int send_stretch(struct worker *w, const struct mos_conn *c, int side, uint8_t flags, uint32_t seq,
+			const uint8_t *payload, size_t len)
 {
-	uint32_t had = w->outbox.n, seq, limit = rewrite_mss(c, side) - (has_timestamps(c) ? TS_OPTION : 0);
-	int rc = rewrite_insert(w, c, side, payload, len, &seq);
+	uint32_t had = w->outbox.n, limit = rewrite_mss(c, side) - (has_timestamps(c) ? TS_OPTION : 0);
+	int rc = 0;
 
 	for (size_t from = 0; from < len && !rc; from += limit) {
 		bool last = len - from <= limit;
@@ -182,8 +183,31 @@ static int send_payload(struct worker *w, struct mos_conn *c, int side, uint8_t 
 		rc = send_segment(w, c, side, now, seq + (uint32_t)from, payload + from,
 				  (uint32_t)(last ? len - from : limit));
 	}
-	/* The edit stays: what could not be sent goes before side's next bytes. */
 	return rc == -ENOBUFS && w->outbox.n > had ? 0 : rc;
+}
+
+/* Where not all could be sent the edit stays: the rest goes before side's next bytes. */
+static int send_payload(struct worker *w, struct mos_conn *c, int side, uint8_t flags, const uint8_t *payload,
+			size_t len)
+{
+	uint32_t seq;
+	int rc = rewrite_insert(w, c, side, payload, len, &seq);
+
+	return rc ? rc : send_stretch(w, c, side, flags, seq, payload, len);
+}
+
+ssize_t inject_again(struct worker *w, struct mos_conn *c, int side)
+{
+	const struct edit *x;
+	ssize_t bytes = 0;
+	uint32_t n = 0, seq;
+	int rc = 0;
+
+	for (; !rc && (x = rewrite_waiting(w, c, side, n, &seq)); n++) {
+		rc = send_stretch(w, c, side, MOS_TH_ACK | MOS_TH_PSH, seq, x->bytes, x->put);
+		bytes += x->put;
+	}
+	return rc ? rc : bytes;
 }
 
 static bool in_dispatch(const struct worker *w, const struct mos_conn *c, int side)

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "worker.h"
 
@@ -23,6 +24,12 @@
  * -ENOBUFS as rewrite_payload.
  */
 int inject_segment(struct worker *w, struct mos_conn *c, int side, uint8_t flags, const void *payload, size_t len);
+
+/*
+ * Payload of such segments that is not acknowledged, and behind which side has sent nothing, once more. How many bytes; 0:
+ * there is none.
+ */
+ssize_t inject_again(struct worker *w, struct mos_conn *c, int side);
 
 /*
  * Reset the connection: a RST to each end, with the number that it expects. The packet in dispatch, if it is the

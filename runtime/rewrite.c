@@ -53,6 +53,16 @@ static uint64_t left_before(const struct worker *w, const struct mos_conn *c, in
 	return c->end[side].nxt_off;
 }
 
+/* Has side's FIN left before the packet in dispatch, where no packet was dropped before? */
+static bool fin_seen_before(const struct worker *w, const struct mos_conn *c, int side)
+{
+	const struct mos_packet *p = w->d.ctx->pkt;
+
+	if (!(c->end[side].flags & MOS_END_FIN))
+		return false;
+	return !p || w->d.ctx->conn != c || c->last_side != side || !(p->tcp_flags & MOS_TH_FIN) || meaning(w).rexmit;
+}
+
 /* The connection's record; where there is none it is made, and said that side's bytes below `left` have left. */
 static struct rewrite *make(struct worker *w, struct mos_conn *c, int side, uint64_t left)
 {
@@ -68,6 +78,8 @@ static struct rewrite *make(struct worker *w, struct mos_conn *c, int side, uint
 	*r = (struct rewrite){ .acked = NOTHING_ACKED };
 	r->left[side] = left;
 	r->left[!side] = other;
+	for (int i = 0; i < 2; i++)
+		r->fin_left[i] = fin_seen_before(w, c, i);
 	c->flags = (uint16_t)((c->flags | MOS_CONN_REWRITTEN) & ~MOS_CONN_PLAIN);
 	return r;
 }
@@ -92,7 +104,7 @@ static int check_packet(const struct worker *w, const struct segment *s, size_t 
 {
 	const struct mos_packet *p = w->d.ctx->pkt;
 
-	if (p->decoded != MOS_DECODED_TCP || !p->payload_len || s->ignored)
+	if (p->decoded != MOS_DECODED_TCP || !(p->payload_len || (p->tcp_flags & MOS_TH_FIN)) || s->ignored)
 		return -EINVAL;
 	if (p->payload_caplen < p->payload_len || off > p->payload_len || cut > p->payload_len - off)
 		return -ERANGE;
@@ -136,6 +148,12 @@ static bool appended_before(const struct worker *w, const struct mos_conn *c, in
 	       edits_has_appended(&record(w, c)->dir[side], (uint64_t)at, bytes, (uint32_t)put);
 }
 
+/* Has side's FIN left before the packet in dispatch? Then what stands before it is settled. */
+static bool fin_left_before(const struct worker *w, const struct mos_conn *c, const struct segment *s)
+{
+	return c->flags & MOS_CONN_REWRITTEN ? record(w, c)->fin_left[s->side] : s->rexmit;
+}
+
 int rewrite_payload(struct worker *w, size_t off, size_t cut, const void *bytes, size_t put)
 {
 	struct mos_packet *p = w->d.ctx->pkt;
@@ -150,10 +168,11 @@ int rewrite_payload(struct worker *w, size_t off, size_t cut, const void *bytes,
 
 	if (rc || (!cut && !put))
 		return rc;
-	bool back = off == p->payload_len;
+	/* What stands at the end belongs to the last byte, or to the FIN. */
+	bool end = off == p->payload_len, fin = end && (p->tcp_flags & MOS_TH_FIN), back = end && !fin;
 	int64_t at = end_offset(&c->end[side], p->seq) + (int64_t)off;
 
-	if (at - back < (int64_t)left_before(w, c, side))
+	if (at - back < (int64_t)left_before(w, c, side) || (fin && fin_left_before(w, c, &s)))
 		return repeated(w, c, side, at, cut);
 	if (off && !cut && appended_before(w, c, side, at, bytes, put))
 		return 0;
@@ -403,13 +422,14 @@ static bool edit_packet(struct worker *w, const struct mos_conn *c, struct mos_p
 	if (p->payload_caplen < p->payload_len || packet_is_encapsulated(outer_of(w, p)))
 		return false;
 	uint32_t count = p->payload_len - s->skip;
+	bool fin = p->tcp_flags & MOS_TH_FIN;
 
-	s->len = (uint32_t)edits_image_len(s->edits, s->off, count);
+	s->len = (uint32_t)edits_image_len(s->edits, s->off, count, fin);
 	s->limit = payload_limit(w, c, p, side);
 	bytes = arena_get(&w->outbox.arena, s->len);
 	if (!bytes || !packet_like(w, p, s->len < s->limit ? s->len : s->limit, &first))
 		return false;
-	edits_image(s->edits, s->off, count, p->data + p->payload + s->skip, bytes);
+	edits_image(s->edits, s->off, count, fin, p->data + p->payload + s->skip, bytes);
 	s->bytes = bytes;
 	if (!send_rest(w, s))
 		return false;
@@ -440,8 +460,10 @@ static bool translate_packet(struct worker *w, const struct mos_conn *c, struct 
 		return true;
 	s.off = end_offset(s.e, p->seq + syn);
 	skip_forgotten(&s);
-	s.out = edits_out(s.edits, s.off, !p->payload_len);
-	if (!syn && (s.skip || edits_touch(s.edits, s.off, p->payload_len) || p == &w->whole))
+	bool touched = edits_touch(s.edits, s.off, p->payload_len - s.skip, p->tcp_flags & MOS_TH_FIN);
+
+	s.out = edits_out(s.edits, s.off, !p->payload_len && !touched);
+	if (!syn && (s.skip || touched || p == &w->whole))
 		return edit_packet(w, c, p, &s, side);
 	if (s.out != s.off)
 		set_seq(p, p->seq + (uint32_t)(s.out - s.off));
@@ -455,6 +477,7 @@ static void note_left(struct rewrite *r, const struct mos_conn *c, const struct 
 	edits_pass(&r->dir[s->side]);
 	if (!s->ignored && (p->payload_len || (s->flags & MOS_TH_FIN)) && end > (int64_t)r->left[s->side])
 		r->left[s->side] = (uint64_t)end;
+	r->fin_left[s->side] |= !s->ignored && (s->flags & MOS_TH_FIN);
 }
 
 void rewrite_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, const struct segment *s)
@@ -523,4 +546,21 @@ int rewrite_insert(struct worker *w, struct mos_conn *c, int side, const void *b
 	w->stats.edits += rc == 0;
 	w->stats.edit_limit += rc < 0;
 	return rc;
+}
+
+const struct edit *rewrite_waiting(const struct worker *w, const struct mos_conn *c, int side, uint32_t n,
+				   uint32_t *seq)
+{
+	if (!(c->flags & MOS_CONN_REWRITTEN))
+		return NULL;
+	const struct edits *e = &record(w, c)->dir[side];
+	uint64_t left = record(w, c)->left[side];
+	uint32_t i = e->n;
+
+	while (i && e->v[i - 1].at == left && !e->v[i - 1].back)
+		i--;
+	if (n >= e->n - i || !e->v[i + n].sent)
+		return NULL;
+	*seq = c->end[side].isn + 1 + (uint32_t)((int64_t)e->v[i + n].at + e->v[i + n].shift);
+	return &e->v[i + n];
 }

@@ -16,6 +16,7 @@
 struct rewrite {
 	struct edits dir[2];
 	uint64_t left[2]; /* stream offset one past the highest byte that has left */
+	bool fin_left[2]; /* so has the FIN */
 	int64_t acked;    /* of the packet in dispatch: what it acknowledges (out) */
 };
 
@@ -23,6 +24,8 @@ struct rewrite {
  * In the packet in dispatch, put bytes in place of cut bytes of the payload from off on. Offsets count in the payload as
  * it came, which handlers go on seeing. If the packet is dropped nothing has happened. Other copies of the segment are
  * edited the same without being asked: asking again for an edit that has left changes nothing and returns 0.
+ *
+ * A FIN alone counts as an empty payload, into which bytes can be put: they leave with it.
  *
  * -EACCES: no packet in dispatch. -ENOTCONN: it has no connection. -EINVAL: no payload, or one that its receiver will not
  * accept. -ERANGE: beyond the payload, or not all of it was captured. -EALREADY: these bytes have left before, or later
@@ -56,6 +59,13 @@ void rewrite_end(struct worker *w, struct mos_conn *c);
  * packet of side may be in dispatch. -ENOBUFS as above.
  */
 int rewrite_insert(struct worker *w, struct mos_conn *c, int side, const void *bytes, size_t len, uint32_t *seq);
+
+/*
+ * The n-th edit that puts bytes behind all that side has sent, and that is not acknowledged; *seq: the number of its first
+ * byte as it leaves. NULL: there is none.
+ */
+const struct edit *rewrite_waiting(const struct worker *w, const struct mos_conn *c, int side, uint32_t n,
+				   uint32_t *seq);
 
 /* The number that what side sends next will leave with: behind the packet in dispatch, unless that is dropped. */
 uint32_t rewrite_next(const struct worker *w, const struct mos_conn *c, int side);

@@ -291,17 +291,17 @@ static uint32_t first_at(const struct edits *e, int64_t off)
 	return i && off < (int64_t)end_of(&e->v[i - 1]) ? i - 1 : i;
 }
 
-/* Does x concern bytes below end? */
-static bool is_below(const struct edit *x, int64_t end)
+/* Does x concern bytes below end, or the FIN that stands there? */
+static bool is_below(const struct edit *x, int64_t end, bool fin)
 {
-	return (int64_t)x->at < end || ((int64_t)x->at == end && x->back);
+	return (int64_t)x->at < end || ((int64_t)x->at == end && (x->back || fin));
 }
 
-bool edits_touch(const struct edits *e, int64_t off, uint32_t len)
+bool edits_touch(const struct edits *e, int64_t off, uint32_t len, bool fin)
 {
 	uint32_t i = first_at(e, off);
 
-	return len && i < e->n && is_below(&e->v[i], off + len);
+	return (len || fin) && i < e->n && is_below(&e->v[i], off + len, fin);
 }
 
 /* A walk over what becomes of [off, end): runs of the sender's bytes, and what was put in. */
@@ -331,22 +331,22 @@ static void walk_edit(struct walk *w, const struct edit *x, int64_t first)
 		w->off = (int64_t)end_of(x) < w->end ? (int64_t)end_of(x) : w->end;
 }
 
-static size_t image(const struct edits *e, int64_t off, uint32_t len, const uint8_t *src, uint8_t *out)
+static size_t image(const struct edits *e, int64_t off, uint32_t len, bool fin, const uint8_t *src, uint8_t *out)
 {
 	struct walk w = { .off = off, .end = off + len, .src = src, .out = out };
 
-	for (uint32_t i = first_at(e, off); i < e->n && is_below(&e->v[i], w.end); i++)
+	for (uint32_t i = first_at(e, off); i < e->n && is_below(&e->v[i], w.end, fin); i++)
 		walk_edit(&w, &e->v[i], off);
 	walk_copy(&w, src ? src + (w.off - off) : NULL, (size_t)(w.end - w.off));
 	return w.len;
 }
 
-size_t edits_image_len(const struct edits *e, int64_t off, uint32_t len)
+size_t edits_image_len(const struct edits *e, int64_t off, uint32_t len, bool fin)
 {
-	return image(e, off, len, NULL, NULL);
+	return image(e, off, len, fin, NULL, NULL);
 }
 
-void edits_image(const struct edits *e, int64_t off, uint32_t len, const uint8_t *src, uint8_t *out)
+void edits_image(const struct edits *e, int64_t off, uint32_t len, bool fin, const uint8_t *src, uint8_t *out)
 {
-	image(e, off, len, src, out);
+	image(e, off, len, fin, src, out);
 }

@@ -75,13 +75,16 @@ int64_t edits_in(const struct edits *e, int64_t pos);
 /* The lowest offset (in) from which on all lies at pos (out) or behind it: of a block's beginning. */
 int64_t edits_in_from(const struct edits *e, int64_t pos);
 
-/* Is anything of [off, off + len) not as its sender sent it? */
-bool edits_touch(const struct edits *e, int64_t off, uint32_t len);
+/*
+ * Is anything of [off, off + len) not as its sender sent it? fin: a FIN stands behind them, and what was put in before it
+ * belongs to it.
+ */
+bool edits_touch(const struct edits *e, int64_t off, uint32_t len, bool fin);
 
-/* Bytes that become of [off, off + len). */
-size_t edits_image_len(const struct edits *e, int64_t off, uint32_t len);
+/* Bytes that become of [off, off + len), and of what was put in before the FIN. */
+size_t edits_image_len(const struct edits *e, int64_t off, uint32_t len, bool fin);
 
 /* Write them to out; src are the sender's. */
-void edits_image(const struct edits *e, int64_t off, uint32_t len, const uint8_t *src, uint8_t *out);
+void edits_image(const struct edits *e, int64_t off, uint32_t len, bool fin, const uint8_t *src, uint8_t *out);
 
 #endif

@@ -115,6 +115,43 @@ end)]], [[
 ]])))
 	end)
 
+	it("takes bytes before a FIN alone, which carries them until they are acknowledged", function()
+		assert.equal([[
+C P. 1(3) ack 1 abc
+S . 1(0) ack 4
+C F. 4(3) ack 1 end
+C F. 4(3) ack 1 end
+C F. 3(4) ack 1 cend
+C F. 2(5) ack 1 bcend
+S . 1(0) ack 5
+S F. 1(0) ack 5
+C . 8(0) ack 2
+]], (edited([[
+mon:on("pkt_in", "snd", function(_, _, pkt)
+	if pkt.fin and pkt.src_port == 40000 and pkt.payload_len == 0 then assert(pkt:insert(0, "end")) end
+end)]], [[
+	+.01 C P. 1:4(3) ack 1
+	+.01 S .  1:1(0) ack 4
+	+.01 C F. 4:4(0) ack 1
+	+.01 C F. 4:4(0) ack 1
+	+.01 C F. 3:4(1) ack 1
+	+.01 C F. 2:4(2) ack 1
+	+.01 S .  1:1(0) ack 8
+	+.01 S F. 1:1(0) ack 8
+	+.01 C .  5:5(0) ack 2
+]])))
+	end)
+
+	it("takes none before a FIN that has left", function()
+		local out, printed = edited([[
+mon:on("pkt_in", "snd", function(_, _, pkt) if pkt.fin and pkt.is_ack then print(pkt:insert(0, "x")) end end)]], [[
+	+.01 C F  1:1(0)
+	+.01 C F. 1:1(0) ack 1
+]])
+		assert.equal("C F 1(0)\nC F. 1(0) ack 1\n", out)
+		assert.equal("nil\tthese bytes, or later ones, have left before\n", printed)
+	end)
+
 	it("is edited the same in every copy of a segment, however it is cut", function()
 		assert.equal([[
 C P. 1(7) ack 1 aXXbcef
@@ -539,6 +576,43 @@ client("rcv", function(pkt, conn) assert(conn:inject { side = "svr", payload = "
 	+.01 S F. 4:4(0) ack 5
 	+.01 C F. 5:5(0) ack 10
 ]])))
+	end)
+
+	it("is said again until it is acknowledged, and goes with a FIN that follows", function()
+		local source = [[
+client("rcv", function(_, conn)
+	assert(conn:inject { side = "svr", payload = "HEL" })
+	assert(conn:inject { side = "svr", payload = "LO" })
+	mos.timer(0.1, function() print(conn:inject_again "svr", conn:inject_again "cli") end)
+end)]]
+		local out, printed = edited(source, [[
+	+.01 C P. 1:5(4) ack 1
+	+.01 S .  1:1(0) ack 5
+	+.2  S F. 1:1(0) ack 5
+	+.01 C .  5:5(0) ack 1
+	+.2  S F. 1:1(0) ack 5
+	+.01 C .  5:5(0) ack 7
+]])
+		assert.equal([[
+C P. 1(4) ack 1 abcd
+S P. 1(3) ack 1 HEL
+S P. 4(2) ack 1 LO
+S . 6(0) ack 5
+S P. 1(3) ack 5 HEL
+S P. 4(2) ack 5 LO
+S F. 1(5) ack 5 HELLO
+C . 5(0) ack 1 win 65530
+S F. 1(5) ack 5 HELLO
+C . 5(0) ack 2
+]], out)
+		assert.equal("5\t0\n", printed)
+		out, printed = edited(source, [[
+	+.01 C P. 1:5(4) ack 1
+	+.01 C .  5:5(0) ack 6
+	+.2  S .  1:1(0) ack 5
+]])
+		assert.equal("0\t0\n", printed)
+		assert.equal("S . 6(0) ack 5\n", out:match "[^\n]+\n$")
 	end)
 
 	it("leaves the packet in dispatch to be edited, too", function()

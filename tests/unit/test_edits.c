@@ -22,10 +22,10 @@ static void add(struct edits *e, uint64_t at, uint32_t cut, const char *bytes, b
 static const char *image(const struct edits *e, int64_t off, uint32_t len)
 {
 	static char out[256];
-	size_t n = edits_image_len(e, off, len);
+	size_t n = edits_image_len(e, off, len, false);
 
 	assert_true(n < sizeof(out));
-	edits_image(e, off, len, (const uint8_t *)letters + off, (uint8_t *)out);
+	edits_image(e, off, len, false, (const uint8_t *)letters + off, (uint8_t *)out);
 	out[n] = '\0';
 	return out;
 }
@@ -38,7 +38,7 @@ static void without_edits_numbers_are_the_same(void **state)
 	assert_int_equal(edits_out(&e, 7, false), 7);
 	assert_int_equal(edits_in(&e, 7), 7);
 	assert_int_equal(edits_in_from(&e, 7), 7);
-	assert_false(edits_touch(&e, 0, 100));
+	assert_false(edits_touch(&e, 0, 100, false));
 	assert_string_equal(image(&e, 2, 3), "cde");
 }
 
@@ -219,10 +219,10 @@ static void check_segments(const struct model *m, const struct edits *e, const u
 {
 	for (int round = 0; round < 200; round++) {
 		uint32_t len = (uint32_t)rand() % 60 + 1, off = (uint32_t)rand() % (BYTES - len);
-		size_t n = edits_image_len(e, off, len);
+		size_t n = edits_image_len(e, off, len, false);
 		uint8_t out[1024];
 
-		edits_image(e, off, len, m->src + off, out);
+		edits_image(e, off, len, false, m->src + off, out);
 		assert_memory_equal(out, whole + edits_out(e, off, false), n);
 	}
 }
@@ -258,7 +258,7 @@ static void any_edits_agree_with_a_plain_model(void **state)
 			memcpy(whole + total, m.of[i] + 1, (size_t)m.of[i][0]);
 			total += (size_t)m.of[i][0];
 		}
-		assert_int_equal(edits_image_len(&e, 0, BYTES), total);
+		assert_int_equal(edits_image_len(&e, 0, BYTES, false), total);
 		check_segments(&m, &e, whole);
 		check_acknowledgements(&m, &e, (int64_t)total);
 		edits_fini(&e, &slab);
