@@ -122,6 +122,112 @@ describe("rewrite.lua", function()
 	end)
 end)
 
+describe("rewrite.lua, of a text that packets share,", function()
+	-- A connection whose server sends these pieces, in their order or as pieces.order says by number; and a FIN, unless
+	-- last is false.
+	local function served(name, port, pieces, last)
+		local lines = { ("conn %s\nclient 10.0.0.1:%d"):format(name, port) }
+		local function add(line)
+			lines[#lines + 1] = line:gsub("SIDE", name .. ".")
+		end
+		add "+.001 SIDEC S 0:0(0)"
+		add "+.001 SIDES S. 0:0(0) ack 1"
+		add "+.001 SIDEC . 1:1(0) ack 1"
+		local from, at = {}, 1
+		for i, piece in ipairs(pieces) do
+			from[i], at = at, at + #piece
+		end
+		for n = 1, #(pieces.order or pieces) do
+			local i = pieces.order and pieces.order[n] or n
+			add(("+.001 SIDES P. %d:%d(%d) ack 1 %q"):format(from[i], from[i] + #pieces[i], #pieces[i], pieces[i]))
+		end
+		if last ~= false then
+			add(("+.001 SIDES F. %d:%d(0) ack 1"):format(at, at))
+		end
+		return table.concat(lines, "\n")
+	end
+
+	local received = kit.script [[
+local mos = require "mos"
+local mon = mos.monitor {}
+local got = {}
+mon:on("conn_new_data", function(conn, side)
+	if side == "cli" then
+		got[conn.client.port] = (got[conn.client.port] or "") .. conn:peek(side)
+	end
+end)
+mon:on("conn_end", "snd", function(conn, side)
+	if side == "cli" then print(conn.client.port, conn.server.fin, got[conn.client.port] or "") end
+end)
+]]
+
+	-- What clients receive, by their ports.
+	local function streams(text, ...)
+		local path = kit.tmp ".pcap"
+		local code, _, err = kit.run { script "rewrite", "-r", kit.pcap(text), "-w", path, "--", ... }
+		assert.same({ 0, "" }, { code, err })
+		local _, out, complaint = kit.run { "--verify-checksums", "--stats", received, "-r", path }
+		assert.matches("\n  bad_checksum +0 ", complaint)
+		local list = {}
+		for port, fin, bytes in out:gmatch "(%d+)\t(%l+)\t([^\n]*)\n" do
+			list[tonumber(port)] = { bytes, fin }
+		end
+		return list
+	end
+
+	local function every_split(from, to, before, after)
+		local whole, list = before .. from .. after, {}
+		for i = 1, #whole - 1 do
+			list[i] = served("c" .. i, i, { whole:sub(1, i), whole:sub(i + 1) })
+		end
+		local bytes = {}
+		for i = 1, #whole do
+			bytes[i] = whole:sub(i, i)
+		end
+		list[#list + 1] = served("bytes", 1000, bytes)
+		local got = streams(table.concat(list, "\n"), "--from", from, "--to", to)
+		for i = 1, #whole - 1 do
+			assert.same({ before .. to .. after, "true" }, got[i], i)
+		end
+		assert.same({ before .. to .. after, "true" }, got[1000])
+	end
+
+	it("finds it, wherever it is cut, and byte by byte", function()
+		every_split("hello world", "good morning", "<<", ">>")
+		every_split("hello world", "x", "hello", "hel")
+		every_split("aab", "", "aaa", "aaaa")
+		every_split("abcabd", "ABCABD", "abcabc", "")
+	end)
+
+	it("finds it when packets come in another order, and are repeated", function()
+		local pieces = { "one he", "llo t", "wo", order = { 2, 1, 3, 2, 3, 1, 2, 3 } }
+		local got = streams(served("a", 1, pieces) .. "\n" .. served("b", 2, { "he", "hello", order = { 1, 1, 2, 1, 2 } }),
+			"--from", "hello", "--to", "good morning")
+		assert.same({ "one good morning two", "true" }, got[1])
+		assert.same({ "hegood morning", "true" }, got[2])
+	end)
+
+	it("lets go what it kept back, after a while or with the FIN", function()
+		local text = served("a", 1, { "it is hell" }, false) .. "\n+1 a.C . 1:1(0) ack 1\n"
+			.. served("b", 2, { "it is hell" }) .. "\n+1 a.C . 1:1(0) ack 1"
+		local got = streams(text, "--from", "hello", "--to", "good morning")
+		assert.same({ "it is hell", "false" }, got[1])
+		assert.same({ "it is hell", "true" }, got[2])
+	end)
+
+	it("goes on behind bytes that the receiver has from elsewhere", function()
+		local text = served("a", 1, { "one", "two", "hello", order = { 1, 3 } }, false)
+			.. "\n+.01 a.C . 1:1(0) ack 12\n+.01 a.S P. 12:17(5) ack 1 \"hello\""
+		local path = kit.tmp ".pcap"
+		kit.run { script "rewrite", "-r", kit.pcap(text), "-w", path, "--", "--from", "hello", "--to", "x" }
+		local _, out = kit.run { kit.script [[
+require "mos".monitor { raw = true }:on("pkt_in", function(_, _, p)
+	if p.payload_len > 0 then print(p:payload_string()) end
+end)]], "-r", path }
+		assert.equal("one\nx\n", out)
+	end)
+end)
+
 describe("nat.lua", function()
 	local args = { "--inside", "10.0.0.1/32", "--address", "192.0.2.9", "--ports", "5000-5001", "--timeout", "60" }
 
