@@ -88,5 +88,5 @@ int mos_ffi_packet_fix(struct mos_ctx *ctx)
 
 	if (p->ip_version == 4)
 		packet_fix_ip_checksum(p);
-	return p->decoded == MOS_DECODED_TCP ? packet_fix_tcp_checksum(p) : 0;
+	return packet_fix_body_checksum(p);
 }

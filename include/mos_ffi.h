@@ -527,7 +527,7 @@ size_t mos_ffi_packet_addr_at(struct mos_ctx *ctx, uint32_t offset, int which, c
 /* Text to 4 or 16 bytes in network order. Returns how many, 0 if it is no address of that family (4, 6). */
 size_t mos_ffi_addr_parse(const char *text, uint32_t family, uint8_t *out);
 
-/* Write over a part of the packet in dispatch. layer as in `enum edit_layer`: 1 IP header, 2 TCP header, 3 payload. */
+/* Write over a part of the packet in dispatch. layer as in `enum edit_layer`: 1 IP header, 2 TCP header, 3 payload, 4 what is behind IP. */
 int mos_ffi_packet_write(struct mos_ctx *ctx, int layer, size_t off, const void *data, size_t len);
 
 /*

@@ -1,17 +1,21 @@
--- Source NAT for TCP over IPv4: connections from inside leave with one address, and a port for each end inside.
+-- Source NAT for TCP, UDP and pings over IPv4: what comes from inside leaves with one address, and a port for each end
+-- inside.
 local mos = require "mos"
 
 local usage = [[
 usage: mos-run scripts/nat.lua -i INSIDE:OUTSIDE -- --inside NET --address ADDRESS [OPTION...]
 
-TCP packets from NET leave from ADDRESS; packets that come to ADDRESS go back to whom its port was given. One port
-serves an end inside (address and port) for all servers it talks to, and is given to another when it has been idle.
-Packets to ADDRESS must come this way: it belongs to the inside's router, or the inside answers for it.
+TCP, UDP and pings from NET leave from ADDRESS; what comes to ADDRESS goes back to whom its port (of a ping, its
+identifier) was given. One port serves an end inside (address and port) for all servers it talks to, and is given to
+another when it has been idle. Packets to ADDRESS must come this way: it belongs to the inside's router, or the inside
+answers for it. Of anything else, nothing leaves NET; ICMP errors are not translated, nor are fragments.
 
   --inside NET      10.0.0.0/8
   --address IP      of the outside
   --ports A-B       ports to give (default 20000-60000)
-  --timeout SECONDS a port is free after this time without a packet (default 600); after a RST, or FINs of both ends, 10
+  --timeout SECONDS a TCP port is free after this time without a packet (default 600); after a RST, or FINs of both
+                    ends, 10
+  --udp-timeout SECONDS  so is a UDP port (default 300), and a ping's identifier (60 at most)
   --help]]
 
 local function fail(...)
@@ -35,8 +39,9 @@ end
 local options = require "mos.options" {
 	name = "nat",
 	usage = usage,
-	options = { inside = "string", address = "string", ports = "string", timeout = "number" },
-	defaults = { ports = "20000-60000", timeout = 600 },
+	options = { inside = "string", address = "string", ports = "string", timeout = "number",
+		["udp-timeout"] = "number" },
+	defaults = { ports = "20000-60000", timeout = 600, ["udp-timeout"] = 300 },
 }
 
 local base, length = (options.inside or ""):match "^([%d.]+)/(%d+)$"
@@ -56,15 +61,17 @@ if not high or low > high or low < 1 or high > 65535 then
 	fail("--ports takes ports such as 20000-60000, not '%s'", options.ports)
 end
 local timeout = options.timeout
-if timeout <= 0 then
-	fail("--timeout takes seconds, not '%s'", timeout)
+local udp_timeout = options["udp-timeout"]
+if timeout <= 0 or udp_timeout <= 0 then
+	fail("--timeout and --udp-timeout take seconds, not '%s'", math.min(timeout, udp_timeout))
 end
 
--- The way back is another connection to the tracker, perhaps another worker's: what is known of ports is shared.
+-- The way back is another connection to the tracker, perhaps another worker's: what is known of ports is shared. A
+-- port's name begins with its protocol's letter.
 local count = high - low + 1
-local port_of = mos.shared.table("nat: port of an end inside", { max = count })
-local end_of = mos.shared.table("nat: end inside of a port", { max = count })
-local until_ = mos.shared.table("nat: when a port is free", { max = count })
+local port_of = mos.shared.table("nat: port of an end inside", { max = 3 * count })
+local end_of = mos.shared.table("nat: end inside of a port", { max = 3 * count })
+local until_ = mos.shared.table("nat: when a port is free", { max = 3 * count })
 local closing = mos.shared.table("nat: who has closed", { max = count })
 local translated, refused = mos.shared.counter "nat: translated", mos.shared.counter "nat: refused"
 
@@ -72,12 +79,17 @@ local function is_inside(n)
 	return n - n % span == net - net % span
 end
 
+-- Of an end inside: its number has more digits than tostring gives.
+local function key_of(letter, inside)
+	return ("%s%.0f"):format(letter, inside)
+end
+
 -- A port for an end inside; nil when all are taken.
-local function take_port(key, inside)
+local function take_port(letter, key, inside)
 	local first = inside * 31 % count
 	for n = 0, count - 1 do
 		local port = low + (first + n) % count
-		local name = tostring(port)
+		local name = letter .. port
 		if end_of:swap(name, nil, inside) then
 			if port_of:swap(key, nil, port) then
 				return port
@@ -89,8 +101,7 @@ local function take_port(key, inside)
 end
 
 -- After a RST, or when both ends have sent a FIN, the port need not wait long.
-local function touch(port, pkt, direction)
-	local name, now = tostring(port), mos.now()
+local function tcp_wait(name, pkt, direction)
 	local closed = closing:get(name) or 0
 	if pkt.rst then
 		closed = 3
@@ -102,40 +113,66 @@ local function touch(port, pkt, direction)
 	if closed > 0 or closing:get(name) then
 		closing:set(name, closed)
 	end
-	until_:set(name, now + (closed == 3 and math.min(10, timeout) or timeout))
+	return closed == 3 and math.min(10, timeout) or timeout
 end
 
-local function outward(pkt, inside)
-	local key = tostring(inside)
-	local port = port_of:get(key) or (pkt.syn and take_port(key, inside))
+local waits = {
+	t = tcp_wait,
+	u = function() return udp_timeout end,
+	i = function() return math.min(60, udp_timeout) end,
+}
+
+-- Protocol, source and destination port of what can be translated: an echo has its identifier for either. May it begin
+-- something?
+local function ports(pkt)
+	if pkt.src_port then
+		return "t", pkt.src_port, pkt.dst_port, pkt.syn
+	end
+	local _, _, from, to = pkt:udp()
+	if from then
+		return "u", from, to, true
+	end
+	local kind, _, id = pkt:icmp()
+	if kind == 8 or kind == 0 then
+		return "i", id, id, kind == 8
+	end
+end
+
+local function change(pkt, letter, which, addr, port)
+	pkt:set { [which .. "_addr"] = addr, [letter == "i" and "echo_id" or which .. "_port"] = port }
+	translated:add()
+end
+
+local function outward(pkt, from)
+	local letter, source, _, begins = ports(pkt)
+	local inside = from * 65536 + (source or 0)
+	local key = letter and key_of(letter, inside)
+	local port = letter and (port_of:get(key) or (begins and take_port(letter, key, inside)))
 	if not port then
 		refused:add()
 		pkt:drop()
 		return
 	end
-	touch(port, pkt, 1)
-	pkt:set { src_addr = address, src_port = port }
-	translated:add()
+	local name = letter .. port
+	until_:set(name, mos.now() + waits[letter](name, pkt, 1))
+	change(pkt, letter, "src", address, port)
 end
 
 local function inward(pkt)
-	local inside = end_of:get(tostring(pkt.dst_port))
-	if not inside then
-		return
+	local letter, _, port = ports(pkt)
+	local name = (letter or "") .. (port or 0)
+	local inside = end_of:get(name)
+	if inside then
+		until_:set(name, mos.now() + waits[letter](name, pkt, 2))
+		change(pkt, letter, "dst", text_of(math.floor(inside / 65536)), inside % 65536)
 	end
-	touch(pkt.dst_port, pkt, 2)
-	pkt:set { dst_addr = text_of(math.floor(inside / 65536)), dst_port = inside % 65536 }
-	translated:add()
 end
 
 mos.monitor { raw = true, family = 4 }:on("pkt_in", function(_, _, pkt)
-	if not pkt.src_port then
-		return
-	end
-	local from = number_of(pkt.src_addr)
+	local from, to = number_of(pkt.src_addr), number_of(pkt.dst_addr)
 	if is_inside(from) and pkt.src_addr ~= address then
-		if not is_inside(number_of(pkt.dst_addr)) or pkt.dst_addr == address then
-			outward(pkt, from * 65536 + pkt.src_port)
+		if not is_inside(to) or pkt.dst_addr == address then
+			outward(pkt, from)
 		end
 	elseif pkt.dst_addr == address then
 		inward(pkt)
@@ -148,7 +185,7 @@ if mos.worker == 1 then
 		for name, time in until_:each() do
 			local inside = time <= now and end_of:get(name)
 			if inside then
-				port_of:delete(tostring(inside))
+				port_of:delete(key_of(name:sub(1, 1), inside))
 				until_:delete(name)
 				closing:delete(name)
 				end_of:delete(name)

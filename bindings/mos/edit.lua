@@ -6,7 +6,8 @@ local lib = require "mos.ffi"
 
 local C, ctx = lib.C, lib.ctx
 
-local IP, TCP, PAYLOAD = 1, 2, 3
+local IP, TCP, PAYLOAD, BODY, NONE = 1, 2, 3, 4, 255
+local UDP_HEADER = 8
 local bytes = ffi.new "uint8_t[16]"
 
 -- size bytes of the number, most significant first.
@@ -47,9 +48,30 @@ local function address(off4, off6)
 	end
 end
 
-local function text(_, value)
+local function is_udp(p)
+	return p.decoded == C.MOS_DECODED_IP and p.ip_proto == 17
+end
+
+local function port(off)
+	return function(name, value, p)
+		return is_udp(p) and BODY or TCP, off, put_number(name, value, 2)
+	end
+end
+
+-- Of echo requests and replies (RFC 792, RFC 4443 4).
+local function echo_id(name, value, p)
+	local kind = pkt.icmp_type(p)
+	local four = p.ip_proto == 1 and (kind == 8 or kind == 0)
+	local six = p.ip_proto == 58 and (kind == 128 or kind == 129)
+	return (four or six) and BODY or NONE, 4, put_number(name, value, 2)
+end
+
+local function text(_, value, p)
 	if type(value) ~= "string" then
 		check.fail(3, "pkt:set: payload must be a string, not a %s", type(value))
+	end
+	if is_udp(p) then
+		return BODY, UDP_HEADER, value, #value
 	end
 	return PAYLOAD, 0, value, #value
 end
@@ -58,8 +80,9 @@ local fields = {
 	src_addr = address(12, 8),
 	dst_addr = address(16, 24),
 	ttl = by_version(8, 7),
-	src_port = number(TCP, 0, 2),
-	dst_port = number(TCP, 2, 2),
+	src_port = port(0),
+	dst_port = port(2),
+	echo_id = echo_id,
 	seq = number(TCP, 4, 4),
 	ack = number(TCP, 8, 4),
 	flags = number(TCP, 13, 1),

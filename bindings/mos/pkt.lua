@@ -225,6 +225,27 @@ method("udp", function()
 	return p.data + at, len, h[0] * 256 + h[1], h[2] * 256 + h[3]
 end)
 
+-- The type of an ICMP or ICMPv6 message; nil: it is something else, or its header was cut off.
+local function icmp_type(p)
+	local stop = math.min(p.caplen, p.l3 + p.ip_len)
+	if p.decoded ~= IP or (p.ip_proto ~= 1 and p.ip_proto ~= 58) or p.l4 + 8 > stop then
+		return nil
+	end
+	return p.data[p.l4]
+end
+
+-- Type and code of an ICMP or ICMPv6 message, and of its header's rest the two numbers that echoes have there:
+-- identifier and sequence number.
+method("icmp", function()
+	local p = current()
+	local kind = icmp_type(p)
+	if not kind then
+		return nil
+	end
+	local h = p.data + p.l4
+	return kind, h[1], h[4] * 256 + h[5], h[6] * 256 + h[7]
+end)
+
 -- The body of a TCP option of that kind as captured: pointer and length; nil without one. Kinds 0 and 1 have none.
 method("option", function(_, wanted)
 	local p = current()
@@ -316,4 +337,5 @@ local function variant(fields, methods)
 	return object_t()
 end
 
-return { current = current, method = method, object = pkt_t(), members = members, variant = variant }
+return { current = current, method = method, object = pkt_t(), members = members, variant = variant,
+	icmp_type = icmp_type }

@@ -7,6 +7,11 @@
 #include "pkt/decode.h"
 #include "pkt/layer.h"
 
+static uint32_t body_end(const struct mos_packet *p)
+{
+	return p->l3 + p->ip_len;
+}
+
 /* The captured bytes of a layer. False if the packet has no such layer. */
 static bool layer_range(const struct mos_packet *p, enum edit_layer layer, uint32_t *from, uint32_t *to)
 {
@@ -29,6 +34,10 @@ static bool layer_range(const struct mos_packet *p, enum edit_layer layer, uint3
 		*from = p->payload;
 		*to = p->payload + p->payload_caplen;
 		return tcp;
+	case EDIT_BODY:
+		*from = p->l4;
+		*to = body_end(p) < p->caplen ? body_end(p) : p->caplen;
+		return p->decoded == MOS_DECODED_IP && *from <= *to;
 	}
 	return false;
 }
@@ -151,6 +160,50 @@ int packet_fix_tcp_checksum(struct mos_packet *p)
 	store_be16(check, checksum_fold(tcp_sum(p)));
 	p->changed = 1;
 	return 0;
+}
+
+static int fix_icmp_checksum(struct mos_packet *p)
+{
+	uint32_t len = body_end(p) - p->l4;
+	uint8_t *check = p->data + p->l4 + 2;
+
+	if (len < 4)
+		return -EINVAL;
+	if (body_end(p) > p->caplen)
+		return -ERANGE;
+	uint64_t sum = p->ip_proto == IPPROTO_ICMPV6 ? pseudo_sum(p, len, IPPROTO_ICMPV6) : 0;
+
+	store_be16(check, 0);
+	store_be16(check, checksum_fold(checksum_add(sum, p->data + p->l4, len)));
+	p->changed = 1;
+	return 0;
+}
+
+static int fix_udp_checksum(struct mos_packet *p)
+{
+	if (p->l4 + 8u > p->caplen)
+		return -ERANGE;
+	if (p->ip_version == 4 && !load_be16(p->data + p->l4 + 6))
+		return 0;
+	p->changed = 1;
+	return packet_finish_udp_checksum(p);
+}
+
+int packet_fix_body_checksum(struct mos_packet *p)
+{
+	if (p->decoded == MOS_DECODED_TCP)
+		return packet_fix_tcp_checksum(p);
+	if (p->decoded != MOS_DECODED_IP)
+		return 0;
+	switch (p->ip_proto) {
+	case IPPROTO_UDP:
+		return fix_udp_checksum(p);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return fix_icmp_checksum(p);
+	default:
+		return 0;
+	}
 }
 
 bool packet_checksums_ok(const struct mos_packet *p)

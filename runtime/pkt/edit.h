@@ -13,9 +13,10 @@
 /*
  * The layers are those of the innermost packet; lengths and checksums of headers around it are the caller's to set.
  * EDIT_ETH is all that stands before the IP header, or the whole frame where there is none; EDIT_IP has the options
- * and extension headers, EDIT_TCP the options.
+ * and extension headers, EDIT_TCP the options. EDIT_BODY is all that stands behind the IP header of a packet that is not TCP
+ * and no fragment.
  */
-enum edit_layer { EDIT_ETH, EDIT_IP, EDIT_TCP, EDIT_PAYLOAD };
+enum edit_layer { EDIT_ETH, EDIT_IP, EDIT_TCP, EDIT_PAYLOAD, EDIT_BODY };
 
 /*
  * Write len bytes over the layer's bytes at offset off. The frame keeps its length. Marks the packet changed and, when
@@ -32,6 +33,12 @@ int packet_fix_ip_checksum(struct mos_packet *p);
  * payload or options, -EINVAL if it is not TCP.
  */
 int packet_fix_tcp_checksum(struct mos_packet *p);
+
+/*
+ * The same for whatever stands behind the IP header: TCP, UDP (RFC 768: none over IPv4 stays none), ICMP, ICMPv6. 0 also
+ * where it is something else, or a fragment.
+ */
+int packet_fix_body_checksum(struct mos_packet *p);
 
 /*
  * The TCP header is about to be changed: hand what this returns to packet_header_changed, which makes the checksum follow

@@ -255,6 +255,97 @@ describe("nat.lua", function()
 		return table.concat(text, "\n")
 	end
 
+	it("tells ends inside apart, whatever their addresses", function()
+		local _, out = run("nat", [[
+			client 192.168.100.200:50001
+			server 10.0.0.2:80
+			0 C S 0:0(0)
+			conn b
+			client 192.168.100.200:50002
+			+.1 b.C S 0:0(0)
+		]], "--inside", "192.168.0.0/16", "--address", "192.0.2.9")
+		assert.equal("translated 2 packets, refused 0, ports in use 2\n", out)
+	end)
+
+	-- Like run, for what is not TCP: each packet that leaves, with its checksum.
+	local function datagrams(text, ...)
+		local path = kit.tmp ".pcap"
+		local code, out, err = kit.run { script "nat", "-r", kit.pcap(text), "-w", path, "--", ... }
+		assert.same({ 0, "" }, { code, err })
+		local _, left = kit.run { kit.script [[
+local mos = require "mos"
+-- RFC 1071 over what is behind the IP header, and UDP's pseudo-header.
+local function sum(p)
+	local n, at = 0, 0
+	for i = 34, p.caplen - 1 do n = n + p.data[i] * (i % 2 == 0 and 256 or 1) end
+	if p.ip_proto == 17 then
+		for i = 26, 33 do n = n + p.data[i] * (i % 2 == 0 and 256 or 1) end
+		n = n + 17 + p.ip_len - 20
+	end
+	while n > 65535 do n = n % 65536 + math.floor(n / 65536) end
+	return n
+end
+mos.monitor { raw = true }:on("pkt_in", function(_, _, p)
+	local _, _, from, to = p:udp()
+	local kind, _, id, seq = p:icmp()
+	print(("%s%s > %s%s%s %x"):format(p.src_addr, from and ":" .. from or "", p.dst_addr, to and ":" .. to or "",
+		kind and (" icmp %d %d %d"):format(kind, id, seq) or "", sum(p)))
+end)]], "-r", path }
+		local list = {}
+		for line in left:gmatch "[^\n]+" do
+			list[#list + 1] = line
+		end
+		return list, out
+	end
+
+	it("translates UDP, there and back, with right checksums", function()
+		local nat = { "--inside", "10.0.0.1/32", "--address", "192.0.2.9", "--ports", "5000-5000" }
+		assert.same({ "192.0.2.9:5000 > 10.0.0.2:80 ffff", "10.0.0.2:80 > 10.0.0.1:40000 ffff",
+			"10.0.0.3:9 > 10.0.0.1:40000 ffff" },
+			(datagrams([[
+			0     C udp "question"
+			conn back
+			client 192.0.2.9:5000
+			+.01  back.S udp "an answer"
+			conn other
+			client 192.0.2.9:5000
+			server 10.0.0.3:9
+			+.01  other.S udp "from elsewhere"
+		]], unpack(nat))))
+		local list, out = datagrams([[
+			0     C udp "question"
+			conn b
+			client 10.0.0.1:40001
+			+10   b.C udp "no port left"
+			+51   b.C udp "now there is"
+			+1    b.C udp "and again"
+		]], "--udp-timeout", "60", unpack(nat))
+		assert.equal(3, #list)
+		assert.equal("translated 3 packets, refused 1, ports in use 1\n", out)
+	end)
+
+	-- An ICMP echo of this type with this identifier, between addresses as hex.
+	local function echo(time, from, to, kind, id)
+		local function sum(hex)
+			local n = 0
+			for word in hex:gmatch "%x%x%x%x" do n = n + tonumber(word, 16) end
+			return ("%04x"):format(65535 - (n % 65536 + math.floor(n / 65536)) % 65535)
+		end
+		local icmp = ("%02x00%%s%04x000161626364"):format(kind, id)
+		local ip = "450000200000400040" .. "01%s" .. from .. to
+		return ("%s raw %s0800%s%s"):format(time, ("02"):rep(12), ip:format(sum(ip:format "0000")),
+			icmp:format(sum(icmp:format "0000")))
+	end
+
+	it("translates pings, and lets out nothing else", function()
+		local list, out = datagrams(table.concat({ echo("0", "0a000001", "0a000002", 8, 77),
+			echo("+.1", "0a000002", "c0000209", 0, 5000), echo("+.1", "0a000001", "0a000002", 3, 77),
+			echo("+.1", "0a000001", "0a000002", 0, 78) }, "\n"),
+			"--inside", "10.0.0.1/32", "--address", "192.0.2.9", "--ports", "5000-5000")
+		assert.same({ "192.0.2.9 > 10.0.0.2 icmp 8 5000 1 ffff", "10.0.0.2 > 10.0.0.1 icmp 0 77 1 ffff" }, list)
+		assert.equal("translated 2 packets, refused 2, ports in use 1\n", out)
+	end)
+
 	it("refuses when all ports are taken, and gives one again when it was idle", function()
 		local list, out = run("nat", syns { 1, 2, 3, 90 }, unpack(args))
 		assert.equal(3, #list)

@@ -350,8 +350,26 @@ drop   icmp to fd00:7::2
 			for _ = 1, 3 do
 				fetch(dir, "10.7.0.2")
 			end
+			-- Answers the first datagram, and says where it came from.
+			local server = lan:start("s", { "luajit", kit.script [[
+local ffi = require "ffi"
+ffi.cdef "int socket(int, int, int); int bind(int, const void *, unsigned);"
+ffi.cdef "long recvfrom(int, void *, size_t, int, void *, unsigned *);"
+ffi.cdef "long sendto(int, const void *, size_t, int, const void *, unsigned);"
+local fd, peer, len = ffi.C.socket(2, 2, 0), ffi.new "uint8_t[16]", ffi.new("unsigned[1]", 16)
+assert(ffi.C.bind(fd, "\2\0\0\81\0\0\0\0\0\0\0\0\0\0\0\0", 16) == 0)
+local bytes = ffi.new "char[100]"
+local n = ffi.C.recvfrom(fd, bytes, 100, 0, peer, len)
+print(("%d.%d.%d.%d"):format(peer[4], peer[5], peer[6], peer[7]))
+ffi.C.sendto(fd, bytes, n, 0, peer, len[0])]] }, "grep -q ':0051' /proc/net/udp")
+			local code, echo = lan:sh("c",
+				"exec timeout 20 bash -c 'exec 3<>/dev/udp/10.7.0.2/81; echo question >&3; head -n 1 <&3'")
+			assert.same({ 0, "question\n" }, { code, echo })
+			assert.equal(0, server:wait())
+			assert.equal("10.7.0.9\n", server:out())
+			assert.equal(0, (lan:sh("c", "ping -q -c 1 -W 5 -I 10.7.0.1 10.7.0.2")))
 			assert.equal(0, run:stop())
-			assert.matches("translated %d+ packets, refused 0, ports in use 3\n", run:out())
+			assert.matches("translated %d+ packets, refused 0, ports in use 5\n", run:out())
 			assert.matches("10%.7%.0%.9%]:%d+", httpd:err())
 			assert.not_matches("10%.7%.0%.1%]:", httpd:err())
 		end)

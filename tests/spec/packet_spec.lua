@@ -145,6 +145,30 @@ if pkt.payload_len > 0 then assert(pkt:set { payload = "XY" }) end]], start .. "
 			[[print(pkt:set { payload = "X" })]]))
 	end)
 
+	it("can be changed where it is UDP, over IPv4 and IPv6", function()
+		for _, ends in ipairs { "", "client [2001:db8::1]:40000\nserver [2001:db8::2]:80\n" } do
+			local path = kit.tmp ".pcap"
+			local to = ends == "" and "10.0.0.9" or "2001:db8::9"
+			local code, _, err = kit.run { kit.script(head .. ([[
+mos.monitor {}:on("orphan", function(_, _, pkt)
+	assert(pkt:set { dst_addr = "%s", src_port = 1, dst_port = 2, payload = "HE", ttl = 9 })
+	print(pkt:set { seq = 1 })
+end)]]):format(to)), "-r", kit.pcap(ends .. '0 C udp "hello"'), "-w", path }
+			assert.same({ 0, "" }, { code, err })
+			local _, out = kit.run { kit.script(head .. [[
+local ffi = require "ffi"
+mos.monitor {}:on("orphan", function(_, _, pkt)
+	local bytes, n, from, to = pkt:udp()
+	print(pkt.dst_addr, pkt.ttl, ffi.string(bytes, n), from, to)
+end)]]), "-r", path }
+			assert.equal(to .. "\t9\tHEllo\t1\t2\n", out)
+			local expected = kit.pcap(ends:gsub("40000", "1"):gsub(":80\n", ":2\n"):gsub("::2", "::9")
+				.. (ends == "" and "client 10.0.0.1:1\nserver 10.0.0.9:2\n" or "") .. '0 C udp "HEllo" ttl 9')
+			-- The same frame, checksums too, as one that was made so; but for the time.
+			assert.equal(kit.read(expected):sub(-40), kit.read(path):sub(-40))
+		end
+	end)
+
 	it("changes nothing of a header that is not there", function()
 		assert.equal("nil\tdst_addr: the packet, as captured, does not have these bytes\n", output([[
 mos.monitor {}:on("orphan", function(conn, side, pkt) print(pkt:set { dst_addr = "10.0.0.1" }) end)
