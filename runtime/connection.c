@@ -92,6 +92,8 @@ static struct mos_conn *record_get(struct worker *w, uint32_t *idx)
 		return NULL;
 	struct mos_conn *c = worker_conn(w, *idx);
 	uint32_t gen = c->gen + 1;
+	for (size_t at = 64; at < sizeof(*c); at += 64)
+		__builtin_prefetch((const char *)worker_conn(w, w->conns.free) + at, 1);
 	memset(c, 0, sizeof(*c));
 	c->gen = gen;
 	if (w->d.ctx->rec_size)

@@ -1,13 +1,11 @@
 #include "tcp/fsm.h"
 
-#include "mos_api.h"
-
 /* Tables hold the state plus one, so that an entry left out is 0: no such arrow. */
 #define TO(state) ((state) + 1)
 
 enum { STATES = TCP_TIME_WAIT + 1 };
 
-static const uint8_t sent_arrows[STATES][SENT_KINDS] = {
+const uint8_t fsm_sent_arrows[STATES][SENT_KINDS] = {
 	[TCP_CLOSED] = {
 		[SENT_SYN] = TO(TCP_SYN_SENT),           /* active open */
 	},
@@ -40,7 +38,7 @@ static const uint8_t sent_arrows[STATES][SENT_KINDS] = {
 	},
 };
 
-static const uint8_t got_arrows[STATES][GOT_KINDS] = {
+const uint8_t fsm_got_arrows[STATES][GOT_KINDS] = {
 	[TCP_CLOSED] = {
 		[GOT_SYNACK] = TO(TCP_ESTABLISHED),      /* its own SYN was not captured */
 	},
@@ -78,23 +76,6 @@ static const uint8_t got_arrows[STATES][GOT_KINDS] = {
 		[GOT_FIN_ACKFIN] = TO(TCP_CLOSED),
 	},
 };
-
-/* A reset ends every state (RFC 9293 3.10.7.4, second check); whether it counts was decided before. */
-uint8_t fsm_sent(uint8_t state, enum fsm_sent kind)
-{
-	if (kind == SENT_RST)
-		return TCP_CLOSED;
-	uint8_t to = sent_arrows[state][kind];
-	return to ? (uint8_t)(to - 1) : state;
-}
-
-uint8_t fsm_got(uint8_t state, enum fsm_got kind)
-{
-	if (kind == GOT_RST)
-		return TCP_CLOSED;
-	uint8_t to = got_arrows[state][kind];
-	return to ? (uint8_t)(to - 1) : state;
-}
 
 const char *fsm_name(uint8_t state)
 {

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "mos_ffi.h"
+
 /* A segment, as its sender's state machine sees it. */
 enum fsm_sent {
 	SENT_OTHER, /* ACK, data */
@@ -32,9 +34,30 @@ enum fsm_got {
 	GOT_KINDS
 };
 
-/* The state after; the same state where there is no arrow. */
-uint8_t fsm_sent(uint8_t state, enum fsm_sent kind);
-uint8_t fsm_got(uint8_t state, enum fsm_got kind);
+/* By state and kind: the state after, plus one; 0: no such arrow. */
+extern const uint8_t fsm_sent_arrows[TCP_TIME_WAIT + 1][SENT_KINDS], fsm_got_arrows[TCP_TIME_WAIT + 1][GOT_KINDS];
+
+/*
+ * The state after; the same state where there is no arrow. A reset ends every state (RFC 9293 3.10.7.4, second check);
+ * whether it counts was decided before.
+ */
+static inline uint8_t fsm_sent(uint8_t state, enum fsm_sent kind)
+{
+	if (kind == SENT_RST)
+		return TCP_CLOSED;
+	uint8_t to = fsm_sent_arrows[state][kind];
+
+	return to ? (uint8_t)(to - 1) : state;
+}
+
+static inline uint8_t fsm_got(uint8_t state, enum fsm_got kind)
+{
+	if (kind == GOT_RST)
+		return TCP_CLOSED;
+	uint8_t to = fsm_got_arrows[state][kind];
+
+	return to ? (uint8_t)(to - 1) : state;
+}
 
 /* "established": the Lua name of a state, "?" for none. */
 const char *fsm_name(uint8_t state);

@@ -44,6 +44,13 @@ static bool is_over(uint8_t state)
 	return state == TCP_CLOSED || state == TCP_TIME_WAIT;
 }
 
+/* Past the handshake, and neither end about to close: nothing that a segment like this brings changes the state. */
+static bool is_settled(const struct mos_end *r, const struct mos_end *e, const struct segment *s)
+{
+	return !(s->flags & (MOS_TH_SYN | MOS_TH_RST)) && r->state != TCP_SYN_RCVD &&
+	       !((e->flags | r->flags) & MOS_END_FIN);
+}
+
 bool track_receiver(struct mos_conn *c, const struct segment *s)
 {
 	struct mos_end *e = &c->end[s->side], *r = &c->end[!s->side];
@@ -53,7 +60,8 @@ bool track_receiver(struct mos_conn *c, const struct segment *s)
 		plain_note(c);
 		return false;
 	}
-	r->state = fsm_got(old, kind_of(r, e, s));
+	if (!is_settled(r, e, s))
+		r->state = fsm_got(old, kind_of(r, e, s));
 	if (s->flags & MOS_TH_RST) {
 		c->flags |= MOS_CONN_CLOSED;
 		c->end_reason = MOS_ENDED_RESET;

@@ -101,12 +101,14 @@ uint32_t pool_get(struct pool *p)
 {
 	uint32_t i = p->free;
 
-	if (i)
+	if (i) {
 		memcpy(&p->free, pool_at(p, i), sizeof(p->free));
-	else if (p->top < p->cap)
+		__builtin_prefetch(pool_at(p, p->free), 1);
+	} else if (p->top < p->cap) {
 		i = ++p->top;
-	else
+	} else {
 		return 0;
+	}
 	p->used++;
 	return i;
 }

@@ -1,4 +1,4 @@
-/* track_plain against track_sender and track_receiver: where it takes a packet, both ends look the same after it. */
+/* track_plain and track_ordered against track_sender and track_receiver: where they take a packet, both ends look the same after it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,6 +69,27 @@ static void take_slowly(struct mos_conn *c, const struct mos_packet *p)
 	track_receiver(c, &s);
 }
 
+static unsigned ordered;
+
+/* As take_slowly, and track_ordered does the same if it does anything. */
+static void take_both_ways(struct mos_conn *c, const struct mos_packet *p)
+{
+	struct mos_conn fast = *c;
+	struct segment s, want;
+	bool changed, taken = track_ordered(&fast, p, p->dir ^ c->cli, &s, &changed);
+
+	if (!taken)
+		assert_memory_equal(&fast, c, sizeof(fast));
+	bool want_changed = track_sender(&tracker, c, p, &want);
+	if (taken) {
+		assert_memory_equal(&fast, c, sizeof(fast));
+		assert_memory_equal(&s, &want, sizeof(s));
+		assert_int_equal(changed, want_changed);
+		ordered++;
+	}
+	track_receiver(c, &want);
+}
+
 static void handshake(bool timestamps)
 {
 	uint32_t isn[2] = { roll(UINT32_MAX), roll(UINT32_MAX) };
@@ -77,15 +98,15 @@ static void handshake(bool timestamps)
 	track_end(&tracker, &conn);
 	memset(&conn, 0, sizeof(conn));
 	track_start(&conn, &p);
-	take_slowly(&conn, &p);
+	take_both_ways(&conn, &p);
 	p = packet(1, MOS_TH_SYN | MOS_TH_ACK, isn[1], isn[0] + 1, 0, timestamps);
 	if (!timestamps)
 		p.tcp_hlen = 20;
-	take_slowly(&conn, &p);
+	take_both_ways(&conn, &p);
 	next_seq[0] = isn[0] + 1;
 	next_seq[1] = isn[1] + 1;
 	p = packet(0, MOS_TH_ACK, next_seq[0], next_seq[1], 0, timestamps);
-	take_slowly(&conn, &p);
+	take_both_ways(&conn, &p);
 }
 
 static uint32_t around(uint32_t n)
@@ -146,9 +167,46 @@ static void a_plain_packet_leaves_both_ends_as_the_long_way_does(void **state)
 	assert_true(left > PACKETS / 8);
 }
 
+/* The next packet of a side, as a rule; one in eight closes it. */
+static struct mos_packet closing_packet(bool timestamps)
+{
+	int side = (int)roll(2);
+	const struct mos_end *e = &conn.end[side];
+	bool over = e->flags & MOS_END_FIN;
+	uint32_t len = over || roll(2) ? 0 : roll(200);
+	uint8_t flags = over ? MOS_TH_ACK | (roll(16) ? 0 : MOS_TH_FIN)
+			     : (roll(8) ? MOS_TH_ACK : MOS_TH_ACK | MOS_TH_FIN | (roll(2) ? MOS_TH_PSH : 0));
+	uint32_t seq = e->isn + 1 + (uint32_t)e->nxt_off + over, ack = next_seq[!side];
+
+	clock_ms += roll(3);
+	if (conn.end[!side].flags & MOS_END_FIN)
+		ack += roll(4) ? 1 : 0;
+	if (seq + len - next_seq[side] < 1 << 30)
+		next_seq[side] = seq + len - over;
+	return packet(side, flags, around(seq), around(ack), len, timestamps && roll(20));
+}
+
+static void what_begins_and_ends_a_connection_in_order_is_taken_as_the_long_way_does(void **state)
+{
+	(void)state;
+	assert_int_equal(track_init(&tracker, 16, 1 << 20), 0);
+	ordered = 0;
+	for (unsigned i = 0, timestamps = 0; i < PACKETS; i++) {
+		if (i % 100 == 0 || (conn.flags & MOS_CONN_CLOSED))
+			handshake((timestamps = roll(2)));
+		struct mos_packet p = closing_packet(timestamps);
+
+		take_both_ways(&conn, &p);
+	}
+	track_end(&tracker, &conn);
+	track_fini(&tracker);
+	assert_true(ordered > PACKETS / 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_begins_and_ends_a_connection_in_order_is_taken_as_the_long_way_does),
 		cmocka_unit_test(a_plain_packet_leaves_both_ends_as_the_long_way_does),
 	};
 
