@@ -338,6 +338,17 @@ static uint8_t state_after(struct mos_end *e, const struct mos_end *peer, const 
 	return state;
 }
 
+/*
+ * Where the stream of an end begins that is first heard midstream: where the other end waits for it, if that is no more than
+ * a window below its first segment, which others may have overtaken.
+ */
+static uint32_t first_seq(const struct mos_end *peer, uint32_t seq)
+{
+	bool waiting = (peer->flags & MOS_END_ACK) && seq_gt(seq, peer->ack) && seq - peer->ack <= WINDOW_SLACK;
+
+	return waiting ? peer->ack : seq;
+}
+
 /* SYN, payload, FIN and acknowledgement of a segment that its receiver will accept. */
 static void note_segment(struct tracker *t, struct mos_end *e, struct mos_end *peer, const struct mos_packet *p,
 			 struct segment *s)
@@ -347,7 +358,7 @@ static void note_segment(struct tracker *t, struct mos_end *e, struct mos_end *p
 	if (s->ignored)
 		return;
 	if (!(e->flags & MOS_END_BASE)) {
-		e->isn = p->seq - 1;
+		e->isn = first_seq(peer, p->seq) - 1;
 		e->flags |= MOS_END_BASE;
 	}
 	s->keepalive = is_keepalive(e, peer, p);

@@ -106,6 +106,17 @@ static bool syn_reuses(struct mos_conn *c, const struct mos_packet *p, int side)
 	return false;
 }
 
+/*
+ * The answer to a SYN that a reset had answered already: that reset was not the server's, or did not reach the client.
+ */
+static bool opens_after_reset(const struct mos_conn *c, const struct mos_packet *p, int side)
+{
+	const struct mos_end *e = &c->end[side], *peer = &c->end[!side];
+
+	return c->flags & MOS_CONN_CLOSED && c->end_reason == MOS_ENDED_RESET && !(e->flags & MOS_END_SYN) &&
+	       peer->flags & MOS_END_SYN && p->ack == peer->isn + 1;
+}
+
 bool track_reuses(struct mos_conn *c, const struct mos_packet *p)
 {
 	int side = p->dir == c->cli ? MOS_SIDE_CLI : MOS_SIDE_SVR;
@@ -114,7 +125,7 @@ bool track_reuses(struct mos_conn *c, const struct mos_packet *p)
 		return false;
 	if (!(p->tcp_flags & MOS_TH_ACK))
 		return syn_reuses(c, p, side);
-	return c->pending_side == !side + 1 && p->ack == c->pending_isn + 1;
+	return (c->pending_side == !side + 1 && p->ack == c->pending_isn + 1) || opens_after_reset(c, p, side);
 }
 
 struct stream *track_stream_make(struct tracker *t, struct mos_conn *c, int side, size_t limit, int policy,

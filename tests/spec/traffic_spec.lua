@@ -115,6 +115,22 @@ local cases = {
 		+.01 S .  1:1(0) ack 1
 		+.01 C F. 1:1(0) ack 2
 	]] },
+	{ "a RST that answers a SYN, and then a SYN-ACK that the client takes", "REJ Sr 0 0 0\nS1 hADd 4 4 0", [[
+		0    C S  0:0(0)
+		isn S 0
+		+.01 S R. 0:0(0) ack 1
+		isn S 5000
+		+.01 S S. 0:0(0) ack 1
+		+.01 C .  1:1(0) ack 1
+		+.01 C P. 1:5(4) ack 1
+		+.01 S P. 1:5(4) ack 5
+	]] },
+	{ "midstream, and the first segment has overtaken others", "OTH Ad 0 9 0", [[
+		0    C .  1:1(0) ack 1
+		+.01 S .  5:10(5) ack 1
+		+.01 S .  1:5(4) ack 1
+		+.01 C .  1:1(0) ack 10
+	]] },
 	{ "fast open, accepted", "S1 SDhdA 4 4 0", [[
 		0    C S  0:4(4)
 		+.01 S S. 0:0(0) ack 5
