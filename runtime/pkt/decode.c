@@ -113,10 +113,14 @@ bool decap_is_on(enum decap_kind kind)
 const char *decap_name(unsigned kind)
 {
 	static const char *const names[DECAP_KINDS] = {
-		[DECAP_VLAN] = "vlan",     [DECAP_MPLS] = "mpls",   [DECAP_PPPOE] = "pppoe",   [DECAP_PBB] = "pbb",
-		[DECAP_VNTAG] = "vntag",   [DECAP_IPIP] = "ipip",   [DECAP_AH] = "ah",         [DECAP_GRE] = "gre",
-		[DECAP_ERSPAN] = "erspan", [DECAP_VXLAN] = "vxlan", [DECAP_GENEVE] = "geneve", [DECAP_GTP] = "gtp",
-		[DECAP_TEREDO] = "teredo",
+		[DECAP_VLAN] = "vlan",     [DECAP_MPLS] = "mpls",
+		[DECAP_PPPOE] = "pppoe",   [DECAP_PBB] = "pbb",
+		[DECAP_VNTAG] = "vntag",   [DECAP_IPIP] = "ipip",
+		[DECAP_AH] = "ah",         [DECAP_GRE] = "gre",
+		[DECAP_ERSPAN] = "erspan", [DECAP_VXLAN] = "vxlan",
+		[DECAP_GENEVE] = "geneve", [DECAP_GTP] = "gtp",
+		[DECAP_TEREDO] = "teredo", [DECAP_L2TP] = "l2tp",
+		[DECAP_AYIYA] = "ayiya",   [DECAP_FABRICPATH] = "fabricpath",
 	};
 
 	return kind < DECAP_KINDS ? names[kind] : NULL;
@@ -164,11 +168,14 @@ static inline __attribute__((always_inline)) enum mos_decode walk(struct mos_pac
 		[LAYER_PRISM] = prism_decode, /* and AVS */
 		[LAYER_PPI] = ppi_decode,
 		[LAYER_PKTAP] = pktap_decode,
+		[LAYER_NFLOG] = nflog_decode,
 		[LAYER_WIFI] = wifi_decode,
 		[LAYER_MPLS] = mpls_decode,
 		[LAYER_PPPOE] = pppoe_decode,
 		[LAYER_PBB] = pbb_decode,
 		[LAYER_VNTAG] = vntag_decode,
+		[LAYER_ETAG] = etag_decode,
+		[LAYER_FABRICPATH] = fabricpath_decode,
 		[LAYER_IP] = ip_decode,
 		[LAYER_IP4] = ip4_decode,
 		[LAYER_IP6] = ip6_decode,
@@ -217,6 +224,7 @@ const char *packet_layer_name(unsigned kind)
 		[LAYER_PPPOE] = "pppoe",       [LAYER_PBB] = "pbb",         [LAYER_VNTAG] = "vntag",
 		[LAYER_IP4] = "ipv4",          [LAYER_IP6] = "ipv6",        [LAYER_AH] = "ah",
 		[LAYER_GRE] = "gre",           [LAYER_UDP] = "udp",         [LAYER_TCP] = "tcp",
+		[LAYER_NFLOG] = "nflog",       [LAYER_ETAG] = "etag",       [LAYER_FABRICPATH] = "fabricpath",
 	};
 
 	return kind < LAYER_COUNT ? names[kind] : NULL;

@@ -14,15 +14,16 @@
  * Fill p's decoded part from its frame (data, caplen, len, link). Sets and returns p->decoded. Link types: Ethernet
  * (VLAN and QinQ tags, any depth up to 8), raw IP (12, 14, 101, 228, 229), BSD null and loopback (either byte order),
  * Linux cooked v1 and v2, PPP (with or without address and control bytes, protocol compressed or not), PPP on serial
- * lines and Cisco HDLC, FDDI, IEEE 802.11, bare or behind radiotap, Prism, AVS or PPI headers, PKTAP. Reads nothing outside
- * data[0..caplen).
+ * lines and Cisco HDLC, FDDI, IEEE 802.11, bare or behind radiotap, Prism, AVS or PPI headers, PKTAP, Linux's
+ * netfilter log. Reads nothing outside data[0..caplen).
  *
- * Of 802.11, unencrypted data frames are decoded, QoS and four-address ones too; fragments, A-MSDUs and frames that
- * radiotap says arrived broken are MOS_DECODED_OTHER.
+ * Of 802.11, unencrypted data frames are decoded, QoS and four-address ones too; of several payloads in one (an A-MSDU)
+ * the first is. Fragments and frames that radiotap says arrived broken are MOS_DECODED_OTHER.
  *
  * What carries another packet is decoded to the innermost one, at most eight deep: MPLS (IP, and Ethernet
- * pseudowires), PPPoE, PBB, VN-Tag; IP in IP, AH, GRE (also PPTP, NVGRE, ERSPAN I to III); in UDP, known by either
- * port, VXLAN (4789, 8472, GPE 4790), Geneve (6081), GTP-U (2152) and Teredo (3544). Where there is no decodable packet
+ * pseudowires), PPPoE, PBB, VN-Tag, E-Tag, FabricPath; IP in IP, AH, GRE (also PPTP, NVGRE, ERSPAN I to III, 802.11 of
+ * Aruba's); in UDP, known by either port, VXLAN (4789, 8472, GPE 4790), Geneve (6081), GTP-U (2152), Teredo (3544, and by its
+ * addresses on any port), GRE (4754), MPLS (6635), L2TP (1701) and AYIYA (5072). Where there is no decodable packet
  * in an IP packet, or a malformed one in what only a port says is a tunnel, the IP packet around it is the result, as
  * MOS_DECODED_IP. Fragments are not looked into, nor are packets that ICMP errors quote.
  *
@@ -47,7 +48,7 @@ struct packet_layer {
 
 /*
  * The headers of a decoded packet's frame, outer first, into out[0..n): what was found on the way to l4, that included; those
- * of tunnels that have none of their own kind (VXLAN, Geneve, GTP-U, Teredo) lie between the UDP header and the next one.
+ * of tunnels that have none of their own kind (VXLAN, Geneve, GTP-U, Teredo, L2TP, AYIYA) lie between the UDP header and the next one.
  * Returns how many.
  */
 unsigned packet_layers(const struct mos_packet *p, struct packet_layer *out, unsigned n);
@@ -61,7 +62,8 @@ enum decap_kind {
 	DECAP_MPLS,
 	DECAP_PPPOE,
 	DECAP_PBB,
-	DECAP_VNTAG,
+	DECAP_VNTAG, /* and 802.1BR's E-Tag */
+	DECAP_FABRICPATH,
 	DECAP_IPIP, /* IP in IP, 6in4 and the like */
 	DECAP_AH,
 	DECAP_GRE, /* and PPTP, NVGRE */
@@ -70,6 +72,8 @@ enum decap_kind {
 	DECAP_GENEVE,
 	DECAP_GTP,
 	DECAP_TEREDO,
+	DECAP_L2TP,
+	DECAP_AYIYA,
 	DECAP_KINDS
 };
 

@@ -40,6 +40,8 @@ enum layer link_layer(int link)
 		return LAYER_IP4;
 	case 229:
 		return LAYER_IP6;
+	case 239:
+		return LAYER_NFLOG;
 	case 258:
 		return LAYER_PKTAP;
 	case 276:
@@ -72,8 +74,12 @@ enum layer ethertype_layer(struct cursor *c, uint16_t type)
 		return LAYER_PPPOE;
 	case 0x88e7: /* 802.1ah */
 		return LAYER_PBB;
+	case 0x8903:
+		return LAYER_FABRICPATH;
 	case 0x8926:
 		return LAYER_VNTAG;
+	case 0x893f: /* 802.1BR */
+		return LAYER_ETAG;
 	default:
 		return layer_stop(c, MOS_DECODED_OTHER);
 	}
@@ -224,4 +230,38 @@ enum layer fddi_decode(struct cursor *c)
 		return layer_stop(c, MOS_DECODE_CUT_LINK);
 	c->off += 13;
 	return LAYER_LLC;
+}
+
+/*
+ * Linux's netfilter log: family, version, resource, then attributes, each with its length and type in the writer's byte order
+ * and filled up to 4 bytes. The packet is one of them.
+ */
+enum layer nflog_decode(struct cursor *c)
+{
+	enum { PAYLOAD = 9, ATTRIBUTES_MAX = 32, ATTRIBUTE_MAX = 256 };
+
+	if (cursor_room(c) < 4)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	c->off += 4;
+	for (unsigned n = 0; n < ATTRIBUTES_MAX; n++) {
+		if (cursor_room(c) < 4)
+			return layer_stop(c, MOS_DECODE_CUT_LINK);
+		const uint8_t *h = cursor_at(c);
+		bool little = h[3] == 0; /* types are below 256 */
+		uint32_t len = little ? load_le16(h) : load_be16(h),
+			 type = little ? load_le16(h + 2) : load_be16(h + 2);
+
+		if (len < 4 || (type != PAYLOAD && len > ATTRIBUTE_MAX))
+			return layer_stop(c, MOS_DECODED_OTHER);
+		if (type == PAYLOAD) {
+			c->off += 4;
+			cursor_shorten(c, len - 4);
+			return LAYER_IP;
+		}
+		len = (len + 3) & ~3U;
+		if (cursor_room(c) < len)
+			return layer_stop(c, MOS_DECODE_CUT_LINK);
+		c->off += len;
+	}
+	return layer_stop(c, MOS_DECODED_OTHER);
 }

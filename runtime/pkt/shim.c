@@ -122,3 +122,27 @@ enum layer vntag_decode(struct cursor *c)
 	c->off += 6;
 	return type_or_length_layer(c, type);
 }
+
+/* IEEE 802.1BR 7.5: a tag of 6 bytes, then an Ethernet type. */
+enum layer etag_decode(struct cursor *c)
+{
+	if (!decap_is_on(DECAP_VNTAG) || !cursor_descend(c))
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (cursor_room(c) < 8)
+		return layer_stop(c, MOS_DECODE_CUT_VLAN);
+	uint16_t type = load_be16(cursor_at(c) + 6);
+
+	c->off += 8;
+	return type_or_length_layer(c, type);
+}
+
+/* Cisco's FabricPath: behind its addresses a tree and a time to live in 2 bytes, then the frame. */
+enum layer fabricpath_decode(struct cursor *c)
+{
+	if (!decap_is_on(DECAP_FABRICPATH) || !cursor_descend(c))
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (cursor_room(c) < 2)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	c->off += 2;
+	return LAYER_ETHERNET;
+}

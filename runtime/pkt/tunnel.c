@@ -4,7 +4,7 @@
 
 enum { PROTO_IP4 = 4, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47, PROTO_AH = 51 };
 
-enum { GTP_EXT_MAX = 8 };
+enum { GTP_EXT_MAX = 8, L2TP_PAD_MAX = 256, AYIYA_IDENTITY_MAX = 8 };
 
 static enum layer carried_layer(uint8_t proto)
 {
@@ -35,6 +35,10 @@ enum layer tunnel_layer(struct cursor *c, uint8_t proto)
 
 static enum layer tunnel_type_layer(struct cursor *c, uint16_t type)
 {
+	bool aruba = type >= 0x8200 && type <= 0x8370 && (type & 15) == 0; /* as many queues of one kind */
+
+	if (aruba)
+		return LAYER_WIFI;
 	switch (type) {
 	case 0x6558: /* transparent Ethernet bridging: NVGRE (RFC 7637 3.2), Geneve */
 		return LAYER_ETHERNET;
@@ -198,6 +202,64 @@ static enum layer teredo_decode(struct cursor *c)
 	return LAYER_IP6;
 }
 
+/* An IPv6 packet, as long as its datagram, from or to an address of Teredo's (RFC 4380 4): clients and relays use any port. */
+static bool is_teredo(const struct cursor *c, uint32_t len)
+{
+	if (cursor_room(c) < 48 || len < 48)
+		return false;
+	const uint8_t *h = cursor_at(c) + 8;
+	bool addressed = load_be32(h + 8) == 0x20010000 || load_be32(h + 24) == 0x20010000;
+
+	return h[0] >> 4 == 6 && load_be16(h + 4) + 48U == len && addressed;
+}
+
+static enum layer mpls_in_udp(struct cursor *c)
+{
+	(void)c;
+	return LAYER_MPLS;
+}
+
+/* RFC 2661 3.1: version 2; data messages have bit T clear and PPP behind a header of optional fields. */
+static enum layer l2tp_decode(struct cursor *c)
+{
+	enum { CONTROL = 0x8000, LENGTH = 0x4000, SEQUENCE = 0x0800, OFFSET = 0x0200 };
+
+	if (cursor_room(c) < 6)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	uint16_t flags = load_be16(cursor_at(c));
+	uint32_t len = 6 + (flags & LENGTH ? 2 : 0) + (flags & SEQUENCE ? 4 : 0);
+
+	if (flags & CONTROL || (flags & 15) != 2)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (flags & OFFSET) {
+		if (cursor_room(c) < len + 2 || load_be16(cursor_at(c) + len) > L2TP_PAD_MAX)
+			return layer_stop(c, MOS_DECODED_OTHER);
+		len += 2U + load_be16(cursor_at(c) + len);
+	}
+	return tunnel_skip(c, len) ? LAYER_PPP : LAYER_NONE;
+}
+
+/* draft-massar-v6ops-ayiya 3: lengths of an identity and of a signature, both in front of the packet; operation 1 forwards. */
+static enum layer ayiya_decode(struct cursor *c)
+{
+	if (cursor_room(c) < 8)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	const uint8_t *h = cursor_at(c);
+
+	if ((h[2] & 15) != 1 || h[0] >> 4 > AYIYA_IDENTITY_MAX)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (!tunnel_skip(c, 8 + (1U << (h[0] >> 4)) + (h[1] >> 4) * 4U))
+		return layer_stop(c, MOS_DECODED_OTHER);
+	switch (h[3]) {
+	case PROTO_IP4:
+		return LAYER_IP4;
+	case PROTO_IP6:
+		return LAYER_IP6;
+	default:
+		return layer_stop(c, MOS_DECODED_OTHER);
+	}
+}
+
 typedef enum layer (*tunnel_decoder)(struct cursor *);
 
 static const struct udp_tunnel {
@@ -205,12 +267,12 @@ static const struct udp_tunnel {
 	enum decap_kind kind;
 	tunnel_decoder decode;
 } udp_tunnels[] = {
-	{ 2152, DECAP_GTP, gtp_decode },
-	{ 3544, DECAP_TEREDO, teredo_decode },
-	{ 4789, DECAP_VXLAN, vxlan_decode },
-	{ 8472, DECAP_VXLAN, vxlan_decode }, /* Linux, before there was a number */
-	{ 4790, DECAP_VXLAN, vxlan_gpe_decode },
-	{ 6081, DECAP_GENEVE, geneve_decode },
+	{ 1701, DECAP_L2TP, l2tp_decode },       { 2152, DECAP_GTP, gtp_decode },
+	{ 3544, DECAP_TEREDO, teredo_decode },   { 4789, DECAP_VXLAN, vxlan_decode },
+	{ 8472, DECAP_VXLAN, vxlan_decode },                                      /* Linux, before there was a number */
+	{ 4790, DECAP_VXLAN, vxlan_gpe_decode }, { 4754, DECAP_GRE, gre_decode }, /* RFC 8086 */
+	{ 5072, DECAP_AYIYA, ayiya_decode },     { 6081, DECAP_GENEVE, geneve_decode },
+	{ 6635, DECAP_MPLS, mpls_in_udp }, /* RFC 7510 */
 };
 
 static tunnel_decoder udp_tunnel(uint16_t port)
@@ -249,6 +311,8 @@ enum layer udp_decode(struct cursor *c)
 
 	if (!decode)
 		decode = udp_tunnel(load_be16(h));
+	if (!decode && decap_is_on(DECAP_TEREDO) && is_teredo(c, len))
+		decode = teredo_decode;
 	if (!decode)
 		return layer_stop(c, MOS_DECODED_IP);
 	c->guess = true;

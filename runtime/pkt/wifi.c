@@ -104,8 +104,8 @@ enum layer pktap_decode(struct cursor *c)
 }
 
 /*
- * IEEE 802.11 9.2.4, 9.3.2. Only data frames that carry something, are neither encrypted nor a fragment and hold one
- * payload (not an A-MSDU) are of use here.
+ * IEEE 802.11 9.2.4, 9.3.2. Only data frames that carry something and are neither encrypted nor a fragment are of use here. Of
+ * several payloads (an A-MSDU, 9.3.2.2), each behind addresses and its length, the first one is taken.
  */
 enum layer wifi_decode(struct cursor *c)
 {
@@ -127,8 +127,16 @@ enum layer wifi_decode(struct cursor *c)
 		return layer_stop(c, MOS_DECODE_CUT_LINK);
 	bool later_fragment = h[22] & 0x0f;
 
-	if (later_fragment || (h[0] & QOS && h[qos_at] & AMSDU))
+	if (later_fragment)
 		return layer_stop(c, MOS_DECODED_OTHER);
 	c->off += hlen;
+	if (!(h[0] & QOS) || !(h[qos_at] & AMSDU))
+		return LAYER_LLC;
+	if (cursor_room(c) < 14)
+		return layer_stop(c, MOS_DECODE_CUT_LINK);
+	uint32_t len = load_be16(cursor_at(c) + 12);
+
+	c->off += 14;
+	cursor_shorten(c, len);
 	return LAYER_LLC;
 }

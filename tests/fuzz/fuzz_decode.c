@@ -13,8 +13,8 @@
 
 enum { FRAME_MAX = 4096 };
 
-static const uint16_t links[] = { 1,   0,   9,   10,  12,  14,  50,  101, 104, 105, 108,
-				  113, 119, 127, 163, 192, 228, 229, 276, 258, 9999 };
+static const uint16_t links[] = { 1,   0,   9,   10,  12,  14,  50,  101, 104, 105,  108,
+				  113, 119, 127, 163, 192, 228, 229, 276, 258, 9999, 239 };
 
 static uint8_t memory[FRAME_MAX] __attribute__((aligned(16)));
 

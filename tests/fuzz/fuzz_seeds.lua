@@ -9,7 +9,7 @@ end
 local TEXTS = { "handshake", "http", "loss", "midstream", "reorder" }
 
 -- The list in fuzz_decode.c.
-local LINKS = { 1, 0, 9, 10, 12, 14, 50, 101, 104, 105, 108, 113, 119, 127, 163, 192, 228, 229, 276 }
+local LINKS = { 1, 0, 9, 10, 12, 14, 50, 101, 104, 105, 108, 113, 119, 127, 163, 192, 228, 229, 276, 258, 9999, 239 }
 
 local function be16(n)
 	return string.char(math.floor(n / 256) % 256, n % 256)
@@ -55,6 +55,8 @@ local function frames()
 	add(0, eth("8864", hex "1100 0001 002e 0021" .. in4))
 	add(0, eth("88e7", hex "00000001" .. inner))
 	add(0, eth("8926", hex "00000001 0800" .. in4))
+	add(0, eth("893f", hex "e00000640000 0800" .. in4))
+	add(0, eth("8903", hex "0440" .. inner))
 	for _, payload in ipairs { in4, in6 } do
 		add(5, ip4(payload == in4 and 4 or 41, payload))
 		add(5, ip6(payload == in4 and 4 or 41, payload))
@@ -72,6 +74,12 @@ local function frames()
 	add(5, ip4(17, udp(2152, hex "34ff" .. be16(#in4 + 8) .. hex "00000001 00000085 01001000" .. in4)))
 	add(5, ip4(17, udp(3544, in6)))
 	add(5, ip4(17, udp(3544, hex "00010000 0000000000000000 00 0000 c0000a000001" .. in6)))
+	add(5, ip4(17, udp(1234, hex "60000000" .. be16(24) .. hex "0640 20010000000000000000000000000001"
+		.. hex "20010db8000000000000000000000002" .. tcp "abcd")))
+	add(5, ip4(17, udp(4754, hex "0000 0800" .. in4)))
+	add(5, ip4(17, udp(6635, hex "00011140" .. in4)))
+	add(5, ip4(17, udp(1701, hex "4a02 0040 0001 0002 0003 0004 0002 0000 0021" .. in4)))
+	add(5, ip4(17, udp(5072, hex "4052 11 29 00000001" .. ("i"):rep(16) .. ("s"):rep(20) .. in6)))
 	add(5, ip4(51, hex "06 04 0000 00000001 00000001 000102030405060708090a0b" .. tcp "abcd"))
 	add(5, ip4(6, tcp "abcd", "2000"))
 	for _, chain in ipairs {
@@ -90,11 +98,17 @@ local function frames()
 	local wifi = hex "0801 0000 020000000001 020000000002 020000000003 0000 aaaa03 000000 0800" .. in4
 	add(9, wifi)
 	add(9, hex "8801 0000 020000000001 020000000002 020000000003 0000 0000 aaaa03 000000 0800" .. in4)
+	local amsdu = hex "8801 0000 020000000001 020000000002 020000000003 0000 8000"
+	local part = hex "020000000001 020000000002" .. be16(8 + #in4) .. hex "aaaa03 000000 0800" .. in4
+	add(9, amsdu .. part .. part)
+	add(5, ip4(47, hex "0000 8240" .. wifi))
 	add(11, hex "0000 0001 0006 020000000001 0000 0800" .. in4)
 	add(12, ("\0"):rep(144) .. wifi)
 	add(12, hex "80211001 00000040" .. ("\0"):rep(56) .. wifi)
 	add(13, hex "00 00 0900 02000000 10" .. wifi .. "fcsx")
 	add(15, hex "00 00 0800 01000000" .. inner)
+	add(19, hex "10000000 01000000 01000000 656e3000" .. inner)
+	add(21, hex "02000001 0800 0100 08000300 0500 0a00 00000000" .. string.char(4 + #in4, 0) .. hex "0900" .. in4)
 	add(18, hex "0800 0000 00000001 0001 00 06 020000000001 0000" .. in4)
 	return list
 end
