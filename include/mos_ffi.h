@@ -113,12 +113,16 @@ struct mos_packet {
 	uint32_t payload; /* offset of the TCP payload */
 	uint32_t payload_len;
 	uint32_t payload_caplen;
+	uint8_t checks;     /* of enum mos_checks: what a port does about checksums; the reader sets it; internal */
 	uint64_t number;    /* 1 is the first packet of the run */
 	uint64_t hash;      /* of key; internal */
 	uint32_t slot;      /* candidate connection; internal */
 	uint32_t ip_id;     /* identification: IPv4, or an IPv6 fragment header */
 	struct mos_key key; /* set where decoded is MOS_DECODED_TCP */
 };
+
+/* The port has found the IP header's checksum right, and TCP's, of the outermost packet; it is to finish TCP's. */
+enum mos_checks { MOS_CHECKS_IP = 1, MOS_CHECKS_TCP = 2, MOS_CHECKS_DUE = 4 };
 
 /* What the decoder made of a packet. Values from MOS_DECODE_BAD on are malformed and counted by reason. */
 enum mos_decode {

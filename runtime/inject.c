@@ -77,12 +77,6 @@ static struct mos_packet *packet_begin(struct worker *w, const struct draft *d)
 	return p;
 }
 
-static void packet_end(struct mos_packet *p)
-{
-	packet_fix_ip_checksum(p);
-	packet_fix_tcp_checksum(p);
-}
-
 static void fill_ip(struct mos_packet *p, const struct mos_key *key, int from)
 {
 	uint8_t *ip = p->data + p->l3;
@@ -157,7 +151,7 @@ static int send_segment(struct worker *w, const struct mos_conn *c, int side, ui
 		fill_timestamps(tcp + TCP_HLEN, c, side);
 	if (len)
 		memcpy(p->data + p->payload, payload, len);
-	packet_end(p);
+	worker_seal(w, p);
 	return 0;
 }
 
@@ -341,6 +335,6 @@ int inject_packet(struct worker *w, const struct mos_conn *c, const struct pkt_i
 		store_be32(p->data + p->l4 + 4, rewrite_seq(w, c, sender, load_be32(tcp + 4)));
 	if (d.len)
 		memcpy(p->data + p->payload, info->payload, d.len);
-	packet_end(p);
+	worker_seal(w, p);
 	return 0;
 }

@@ -365,7 +365,7 @@ static void set_urgent(const struct edited *s, struct mos_packet *q, uint32_t fr
 }
 
 /* Bytes [from, from + q->payload_len) of what became of the segment. */
-static void fill_piece(const struct edited *s, struct mos_packet *q, uint32_t from)
+static void fill_piece(const struct worker *w, const struct edited *s, struct mos_packet *q, uint32_t from)
 {
 	uint8_t *tcp = q->data + q->l4, *ip = q->data + q->l3;
 
@@ -383,8 +383,7 @@ static void fill_piece(const struct edited *s, struct mos_packet *q, uint32_t fr
 	/* RFC 6864: packets that may be fragmented must not share an identification. */
 	if (from && q->ip_version == 4 && !(ip[6] & 0x40))
 		store_be16(ip + 4, (uint16_t)(load_be16(ip + 4) + 0x8000u + from / s->limit));
-	packet_fix_ip_checksum(q);
-	packet_fix_tcp_checksum(q);
+	worker_seal(w, q);
 }
 
 /* The pieces after the first follow the packet. */
@@ -400,7 +399,7 @@ static bool send_rest(struct worker *w, const struct edited *s)
 			w->outbox.n = had;
 			return false;
 		}
-		fill_piece(s, &o->packet, from);
+		fill_piece(w, s, &o->packet, from);
 	}
 	return true;
 }
@@ -434,7 +433,7 @@ static bool edit_packet(struct worker *w, const struct mos_conn *c, struct mos_p
 	if (!send_rest(w, s))
 		return false;
 	s->out -= needs_an_answer(s);
-	fill_piece(s, &first, 0);
+	fill_piece(w, s, &first, 0);
 	*p = first;
 	return true;
 }

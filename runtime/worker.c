@@ -7,6 +7,7 @@
 #include "api/monitor.h"
 #include "connection.h"
 #include "path.h"
+#include "pkt/edit.h"
 #include "rewrite.h"
 #include "takeover.h"
 #include "tcp/end.h"
@@ -90,6 +91,16 @@ static int write_packet(struct worker *w, const struct mos_packet *p, bool rever
 
 	w->stats.written += !rc;
 	return rc;
+}
+
+void worker_seal(const struct worker *w, struct mos_packet *p)
+{
+	bool leave_it = w->in && w->in->finishes && !w->out;
+
+	packet_fix_ip_checksum(p);
+	p->checks = leave_it && packet_start_tcp_checksum(p) == 0 ? MOS_CHECKS_DUE : 0;
+	if (!p->checks)
+		packet_fix_tcp_checksum(p);
 }
 
 static int send_packet(struct worker *w, const struct mos_packet *p, bool reverse, int index)

@@ -127,6 +127,12 @@ void worker_rest(struct worker *w);
 /* End every connection (MOS_ENDED_INPUT). */
 void worker_finish(struct worker *w);
 
+/*
+ * A TCP packet that was made here, or whose payload was, gets its checksums; TCP's from the port that it leaves by, where
+ * ports do that and nobody else is given the packet.
+ */
+void worker_seal(const struct worker *w, struct mos_packet *p);
+
 static inline struct mos_conn *worker_conn(const struct worker *w, uint32_t i)
 {
 	return (struct mos_conn *)(void *)w->conns.base + i;

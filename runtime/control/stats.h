@@ -67,7 +67,9 @@
 	X(unseen, "of these, without passing a handler: not filtered for, or the queue was full") \
 	X(port_lost, "lost before they were read: by the kernel or the card")                     \
 	X(queue_lost, "dropped because a worker's queue was full")                                \
-	X(unsent, "that a port did not take")
+	X(unsent, "that a port did not take")                                                     \
+	X(port_verified, "TCP packets whose checksums the port verified")                         \
+	X(port_finished, "packets made here whose TCP checksum the port finished")
 
 #define STATS_LIMITS(X)                                                       \
 	X(buffer_full, "times that bytes found no room in a buffer")          \

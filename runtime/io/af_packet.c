@@ -232,10 +232,11 @@ static void tag_restore(struct mos_packet *p, const struct tpacket_auxdata *aux)
 	store_be16(p->data + 2 * ETH_ALEN + 2, aux->tp_vlan_tci);
 }
 
+/* Its sender is this machine, and has it right as far as it goes. */
 static void checksum_finish(struct mos_packet *p)
 {
-	if (packet_decode(p) == MOS_DECODED_TCP)
-		packet_fix_tcp_checksum(p);
+	if (packet_decode(p) == MOS_DECODED_TCP && packet_fix_tcp_checksum(p) == 0)
+		p->checks = MOS_CHECKS_TCP;
 	else if (p->decoded == MOS_DECODED_IP)
 		packet_finish_udp_checksum(p);
 }
@@ -271,6 +272,7 @@ static bool packet_take(struct live *l, unsigned port, unsigned i, unsigned slot
 	p->port = (uint16_t)port;
 	p->ts_ns = l->io.now_ns;
 	read_control(p, h);
+	p->checks = l->head[slot].flags & VIRTIO_NET_HDR_F_DATA_VALID ? MOS_CHECKS_TCP : 0;
 	if (l->head[slot].flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 		checksum_finish(p);
 	const struct link_filter *f = l->filter[p->link == DLT_RAW_IP];

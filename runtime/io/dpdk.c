@@ -23,6 +23,7 @@
 
 #include "io/pcap_link.h"
 #include "pkt/decode.h"
+#include "pkt/edit.h"
 #include "util/log.h"
 
 enum {
@@ -39,6 +40,8 @@ enum {
 	SLEEP_MIN_US = 20,  /* what an idle thread sleeps at first */
 	SLEEP_MAX_US = 4000 /* and after a while: under 3 % of a processor on any machine */
 };
+
+#define RX_OFFLOADS (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
 
 /* How often to look whether interfaces are there. */
 #define LOOK_NS 500000000ull
@@ -59,7 +62,8 @@ struct port {
 struct txq {
 	unsigned n;
 	struct rte_mbuf *mbuf[TXQ];
-	uint64_t sent, unsent, unseen;
+	uint64_t sent, unsent, unseen, finished;
+	bool due; /* some of them ask for checksums */
 };
 
 /* All ports, shared by the sources. */
@@ -69,6 +73,7 @@ struct ports {
 	uint64_t looked_ns; /* when the interfaces were last looked for */
 	unsigned sources;   /* not closed yet */
 	unsigned lanes;
+	bool finishes; /* every port can finish TCP checksums */
 	struct rte_mempool *pool;
 	struct link_filter *filter;
 	struct txq *txq;                   /* ports per lane */
@@ -87,6 +92,7 @@ struct dpdk {
 	uint8_t *whole[IO_BURST];        /* where frames of several segments are put together */
 	unsigned n;
 	unsigned sleep_us;
+	uint64_t verified; /* packets */
 	bool registered;
 };
 
@@ -121,15 +127,18 @@ static void txq_flush(struct ports *p, unsigned lane, unsigned at)
 		return;
 	if (shared)
 		rte_spinlock_lock(&p->tx_lock[at]);
-	for (unsigned try = 0; done < q->n && try < TX_TRIES && !port->gone; try++)
-		done += rte_eth_tx_burst(port->id, (uint16_t)(lane % port->txqs), q->mbuf + done,
-					 (uint16_t)(q->n - done));
+	unsigned n = q->due ? rte_eth_tx_prepare(port->id, (uint16_t)(lane % port->txqs), q->mbuf, (uint16_t)q->n)
+			    : q->n;
+
+	for (unsigned try = 0; done < n && try < TX_TRIES && !port->gone; try++)
+		done += rte_eth_tx_burst(port->id, (uint16_t)(lane % port->txqs), q->mbuf + done, (uint16_t)(n - done));
 	if (shared)
 		rte_spinlock_unlock(&p->tx_lock[at]);
 	q->sent += done;
 	q->unsent += q->n - done;
 	rte_pktmbuf_free_bulk(q->mbuf + done, q->n - done);
 	q->n = 0;
+	q->due = false;
 }
 
 static void txq_add(struct ports *p, unsigned lane, unsigned at, struct rte_mbuf *m)
@@ -150,6 +159,15 @@ static void txq_add(struct ports *p, unsigned lane, unsigned at, struct rte_mbuf
 	if (q->n == TXQ)
 		txq_flush(p, lane, at);
 	q->mbuf[q->n++] = m;
+}
+
+/* The port is to finish the checksum: where the headers are. */
+static void mbuf_ask(struct rte_mbuf *m, const struct mos_packet *p)
+{
+	m->l2_len = p->l3;
+	m->l3_len = (uint64_t)(p->l4 - p->l3) & 0x1ff;
+	m->l4_len = p->tcp_hlen;
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM | (p->ip_version == 4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
 }
 
 /* The frame in buffers of our own, as many as it takes. NULL: there are none. */
@@ -201,6 +219,11 @@ static void dpdk_tx(struct io *io, unsigned lane, const struct mos_packet *p, bo
 
 	if (!m && p->link == DLT_ETHERNET)
 		m = mbuf_copy(d->p, p->data, p->caplen);
+	if (m && (p->checks & MOS_CHECKS_DUE)) {
+		mbuf_ask(m, p);
+		txq_of(d->p, lane, (unsigned)to)->due = true;
+		txq_of(d->p, lane, (unsigned)to)->finished++;
+	}
 	txq_add(d->p, lane, (unsigned)to, m);
 }
 
@@ -229,6 +252,31 @@ static uint8_t *frame_of(struct dpdk *d, unsigned slot, const struct rte_mbuf *m
 	return from == to ? to : memcpy(to, from, len);
 }
 
+/* A checksum that its sender, a virtual machine perhaps, left for a card to finish: begun, where the header is in m. */
+static void mbuf_finish(const struct rte_mbuf *m, struct mos_packet *p)
+{
+	int rc = -EINVAL;
+
+	if (packet_decode(p) == MOS_DECODED_TCP)
+		rc = packet_fix_tcp_checksum(p);
+	else if (p->decoded == MOS_DECODED_IP)
+		rc = packet_finish_udp_checksum(p);
+	uint32_t at = p->l4 + (p->decoded == MOS_DECODED_TCP ? 16u : 6u);
+
+	/* Of several pieces p has a copy. */
+	if (rc == 0 && m->nb_segs > 1 && at + 2 <= m->data_len)
+		memcpy(rte_pktmbuf_mtod_offset(m, void *, at), p->data + at, 2);
+	p->checks |= rc == 0 && p->decoded == MOS_DECODED_TCP ? MOS_CHECKS_TCP : 0;
+}
+
+static uint8_t checks_of(const struct rte_mbuf *m)
+{
+	const uint64_t ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK, l4 = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
+	return (uint8_t)((ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD ? MOS_CHECKS_IP : 0) |
+			 (l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD ? MOS_CHECKS_TCP : 0));
+}
+
 /* Put a buffer into the burst. False if it is not for handlers. */
 static bool mbuf_show(struct dpdk *d, unsigned at, struct rte_mbuf *m, struct mos_packet *p)
 {
@@ -242,6 +290,11 @@ static bool mbuf_show(struct dpdk *d, unsigned at, struct rte_mbuf *m, struct mo
 	p->link = DLT_ETHERNET;
 	p->port = (uint16_t)at;
 	p->ts_ns = d->io.now_ns;
+	p->checks = checks_of(m);
+	if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE)
+		mbuf_finish(m, p);
+	else
+		d->verified += !!(p->checks & MOS_CHECKS_TCP);
 	if (d->p->filter && !link_filter_match(d->p->filter, p, 0)) {
 		int to = d->p->port[at].peer;
 
@@ -364,6 +417,7 @@ static void dpdk_count(struct io *io, struct stats *sum)
 	struct dpdk *d = dpdk_of(io);
 	struct rte_eth_stats st;
 
+	sum->port_verified += d->verified;
 	if (d->queue > 0)
 		return;
 	for (unsigned i = 0; i < d->p->n; i++)
@@ -373,6 +427,7 @@ static void dpdk_count(struct io *io, struct stats *sum)
 		sum->forwarded += d->p->txq[i].sent;
 		sum->unsent += d->p->txq[i].unsent;
 		sum->unseen += d->p->txq[i].unseen;
+		sum->port_finished += d->p->txq[i].finished;
 	}
 }
 
@@ -624,8 +679,9 @@ static bool port_start(struct ports *p, struct port *port, bool spread, unsigned
 		port->txqs = port->rxqs;
 	if (spread && workers > 1)
 		rss_set(&conf, &info);
-	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	conf.rxmode.offloads = info.rx_offload_capa & RX_OFFLOADS;
+	conf.txmode.offloads = info.tx_offload_capa &
+			       (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | (p->finishes ? RTE_ETH_TX_OFFLOAD_TCP_CKSUM : 0));
 	uint16_t mtu;
 
 	if (rte_eth_dev_get_mtu(port->id, &mtu) == 0)
@@ -732,6 +788,17 @@ static bool all_can_spread(const struct ports *p, unsigned workers)
 	return workers > 1;
 }
 
+static bool all_can_finish(const struct ports *p)
+{
+	struct rte_eth_dev_info info;
+
+	for (unsigned i = 0; i < p->n; i++)
+		if (rte_eth_dev_info_get(p->port[i].id, &info) < 0 ||
+		    !(info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_CKSUM))
+			return false;
+	return true;
+}
+
 static bool ports_open(struct ports *p, const struct io_dpdk *o, bool *spread, const struct why *why)
 {
 	char reason[192];
@@ -740,6 +807,7 @@ static bool ports_open(struct ports *p, const struct io_dpdk *o, bool *spread, c
 		return false;
 	*spread = all_can_spread(p, o->workers);
 	p->lanes = o->workers + 1;
+	p->finishes = all_can_finish(p);
 	if (!memory_get(p, why))
 		return false;
 	for (unsigned i = 0; i < p->n; i++) {
@@ -772,6 +840,7 @@ static struct io *source_new(struct ports *p, int queue)
 	d->io = (struct io){ .ops = &ops, .path = p->name, .live = true, .wake_fd = -1 };
 	d->p = p;
 	d->queue = queue;
+	d->io.finishes = p->finishes;
 	for (unsigned i = 0; i < p->n; i++)
 		d->io.sends |= p->port[i].peer >= 0;
 	p->sources++;

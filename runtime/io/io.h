@@ -22,7 +22,8 @@ struct io;
 struct io_ops {
 	const char *name;
 	/*
-	 * Fill up to n views (data, ts_ns, caplen, len, link, port, number; the rest is the decoder's). The frames stay
+	 * Fill up to n views (data, ts_ns, caplen, len, link, port, number, checks where a port says anything of them; the
+	 * rest is the decoder's). The frames stay
 	 * valid and writable until free_burst. Returns the count, 0 when nothing is there now, IO_END at the end of
 	 * input, IO_FAILED after an input error, whose text io_error gives; packets read before it have been delivered.
 	 */
@@ -66,6 +67,7 @@ struct io {
 	int wake_fd;      /* of an eventfd that ends a wait, where the backend has a wait */
 	bool live;        /* time is the clock's, and packets that are not taken are lost */
 	bool sends;       /* packets pass from port to port */
+	bool finishes;    /* and MOS_CHECKS_DUE is understood: the TCP checksum is the pseudo-header's sum so far */
 };
 
 /*

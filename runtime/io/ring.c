@@ -54,6 +54,7 @@ static void ring_read(struct ring *r, struct mos_packet *pkts)
 		pkts[i].len = from->len;
 		pkts[i].link = from->link;
 		pkts[i].port = from->port;
+		pkts[i].checks = from->checks;
 		pkts[i].number = from->number;
 	}
 }
@@ -156,6 +157,7 @@ struct ring *ring_new(struct io *source)
 	r->io = (struct io){ .ops = &ops, .wake_fd = -1, .path = source->path };
 	r->io.live = source->live;
 	r->io.sends = source->sends;
+	r->io.finishes = source->finishes;
 	r->passing = source;
 	r->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->batch = calloc(RING_BATCHES, sizeof(*r->batch));
@@ -259,6 +261,7 @@ int ring_put(struct ring *r, const struct mos_packet *p, uint64_t now_ns)
 	to->len = p->len;
 	to->link = p->link;
 	to->port = p->port;
+	to->checks = p->checks;
 	to->number = p->number;
 	if (p->ts_ns > r->told_ns)
 		r->told_ns = p->ts_ns;

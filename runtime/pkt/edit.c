@@ -208,9 +208,13 @@ int packet_fix_body_checksum(struct mos_packet *p)
 
 bool packet_checksums_ok(const struct mos_packet *p)
 {
-	if (has_ip_checksum(p) && checksum_fold(checksum_add(0, p->data + p->l3, ip4_hlen(p))) != 0)
+	unsigned known = p->checks && !packet_is_encapsulated(p) ? p->checks : 0;
+
+	if (!(known & MOS_CHECKS_IP) && has_ip_checksum(p) &&
+	    checksum_fold(checksum_add(0, p->data + p->l3, ip4_hlen(p))) != 0)
 		return false;
-	return p->decoded != MOS_DECODED_TCP || !tcp_segment_is_whole(p) || checksum_fold(tcp_sum(p)) == 0;
+	return (known & MOS_CHECKS_TCP) || p->decoded != MOS_DECODED_TCP || !tcp_segment_is_whole(p) ||
+	       checksum_fold(tcp_sum(p)) == 0;
 }
 
 /* Of what was captured, which has the same length before and after. */

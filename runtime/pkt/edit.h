@@ -63,7 +63,10 @@ int packet_start_tcp_checksum(const struct mos_packet *p);
 /* Recompute the checksum of a UDP packet. -EINVAL if it is none, -ERANGE if the capture cut it. */
 int packet_finish_udp_checksum(struct mos_packet *p);
 
-/* Are the IPv4 header checksum and the TCP checksum right? A cut payload or no checksum counts as right. */
+/*
+ * Are the IPv4 header checksum and the TCP checksum right? A cut payload or no checksum counts as right, and so does what
+ * the port has found right.
+ */
 bool packet_checksums_ok(const struct mos_packet *p);
 
 /*

@@ -176,6 +176,50 @@ mos.monitor {}]]
 		assert.equal("3\n", run({ "-p", "0:1", "-j", 3, who }, { "net_null0", "net_null1" }, "test -s $LOG.out"):out())
 	end)
 
+	-- Hosts c and s at the ends of two taps, with addresses 10.9.0.1 and 10.9.0.2, fd00:9::1 and fd00:9::2.
+	local function with_taps(args)
+		local words = { kit.run_path, "-p", "0:1", "--stats", "--eal", "--no-huge -m 128 --log-level=pmd.net.tap:0 "
+			.. "--vdev=net_tap0,iface=tapc --vdev=net_tap1,iface=taps", unpack(args) }
+		local proc = lan:start("r", words, "grep -q 'info: on port' $LOG.err")
+		for i, host in ipairs { "c", "s" } do
+			local code, _, err = lan:sh("r", ("ip link set dev tap%s netns %s%s"):format(host, lan.name, host))
+			assert.equal(0, code, err)
+			code, _, err = lan:sh(host, ([[set -e
+				ip addr add 10.9.0.%d/24 dev tap%s; ip addr add fd00:9::%d/64 dev tap%s nodad
+				ip link set dev tap%s up]]):format(i, host, i, host, host))
+			assert.equal(0, code, err)
+		end
+		return proc
+	end
+
+	for _, j in ipairs { 1, 2 } do
+		it("ports verify and finish checksums, where they can, of streams that are edited: net_tap, -j " .. j, function()
+			local dir = kit.tmp ".www"
+			os.execute(("mkdir -p %s && head -c 300000 /dev/urandom > %s/file"):format(dir, dir))
+			local proc = with_taps { "-j", j, kit.script [[
+local mos = require "mos"
+mos.monitor { clibuf = 0, svrbuf = 0 }:on("pkt_in", "rcv", function(_, side, pkt)
+	if side == "cli" and pkt.payload_len > 0 and pkt:payload_string(4) == "HTTP" then
+		assert(pkt:insert(assert(pkt:payload_string():find "\r\n") + 1, "X-Long: " .. ("x"):rep(2000) .. "\r\n"))
+	end
+end)]] }
+			lan:start("s", { "busybox", "httpd", "-f", "-p", "[::]:80", "-h", dir },
+				"busybox wget -q -O /dev/null http://10.9.0.2/file")
+			for _, address in ipairs { "10.9.0.2", "[fd00:9::2]" } do
+				local fetch = ("curl -sS --max-time 60 -D %s.head -o %s.got http://%s/file && cmp %s.got %s/file"):format(dir,
+					dir, address, dir, dir)
+				local code, _, err = lan:sh("c", fetch)
+				assert.equal(0, code, err)
+				assert.matches("X%-Long: x+\r\n", kit.read(dir .. ".head"))
+			end
+			assert.equal(0, proc:stop())
+			assert.is_true(stat(proc, "port_verified") > 20, proc:err())
+			assert.is_true(stat(proc, "port_finished") >= 4, proc:err())
+			assert.equal(0, stat(proc, "bad_checksum"))
+			assert.equal(0, stat(proc, "edit_failed"))
+		end)
+	end
+
 	it("a pair that loses an interface is named, and the other one goes on", function()
 		lan:down()
 		lan = net.up { pairs = 2 }

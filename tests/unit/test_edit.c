@@ -381,6 +381,26 @@ static void what_cannot_be_checked_counts_as_right(void **state)
 	packet_release(&arp);
 }
 
+static void what_the_port_has_verified_is_not_summed_again_unless_in_a_tunnel(void **state)
+{
+	struct mos_packet p = packet_of(ETHERNET, ETH_TCP4("0000"));
+	struct mos_packet inner = packet_of(
+		ETHERNET, ETH("0800") "4500 003c 1234 4000 40 04 0000 0a000001 0a000002 " IP4("0028", "4000") TCP20);
+
+	(void)state;
+	assert_int_equal(inner.decoded, MOS_DECODED_TCP);
+	assert_false(packet_checksums_ok(&p));
+	p.checks = MOS_CHECKS_TCP;
+	assert_false(packet_checksums_ok(&p));
+	p.checks = MOS_CHECKS_IP;
+	assert_false(packet_checksums_ok(&p));
+	p.checks = inner.checks = MOS_CHECKS_IP | MOS_CHECKS_TCP;
+	assert_true(packet_checksums_ok(&p));
+	assert_false(packet_checksums_ok(&inner));
+	packet_release(&p);
+	packet_release(&inner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +421,7 @@ int main(void)
 		cmocka_unit_test(a_routing_header_under_way_names_the_destination),
 		cmocka_unit_test(extension_headers_changed_since_they_were_decoded_are_not_trusted),
 		cmocka_unit_test(what_cannot_be_checked_counts_as_right),
+		cmocka_unit_test(what_the_port_has_verified_is_not_summed_again_unless_in_a_tunnel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
