@@ -154,13 +154,14 @@ static void count_segment(struct stats *st, const struct mos_conn *c, const stru
 {
 	bool closed = c->flags & MOS_CONN_CLOSED, rst = s->flags & MOS_TH_RST;
 
-	if (__builtin_expect(!(s->rexmit | s->keepalive | s->out_of_order | s->error | closed | rst), 1))
+	if (__builtin_expect(!(s->rexmit | s->keepalive | s->out_of_order | s->forgot | s->error | closed | rst), 1))
 		return;
 	count_lost_payload(st, p, s);
 	st->rexmit_packets += s->rexmit;
 	st->keepalives += s->keepalive;
 	st->out_of_order_packets += s->out_of_order;
 	st->paws_rejected += s->paws;
+	st->hole_limit += s->forgot;
 	st->after_close_packets += closed;
 	if (s->error == MOS_ERR_OUT_OF_WINDOW && !s->paws) {
 		st->rst_ignored += !!(s->flags & MOS_TH_RST);

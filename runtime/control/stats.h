@@ -76,6 +76,7 @@
 	X(buffer_lost_bytes, "bytes that no buffer could keep")               \
 	X(conn_limit, "connections ended or refused: too many connections")   \
 	X(sock_limit, "active sockets refused: too many sockets")             \
+	X(hole_limit, "holes forgotten, as if filled: too many of one side")  \
 	X(memory_limit, "buffers refused or given up: too many bytes in all") \
 	X(edit_limit, "edits refused: too many, or bytes, not acknowledged")
 

@@ -189,13 +189,16 @@ static void seen_settle(struct tracker *t, struct mos_end *e, struct ranges *r)
 }
 
 /* Add [off, off + len) to a set that has holes. Returns the bytes that are new. */
-static uint64_t seen_add(struct tracker *t, struct mos_end *e, uint64_t off, uint32_t len)
+static uint64_t seen_add(struct tracker *t, struct mos_end *e, uint64_t off, uint32_t len, struct segment *s)
 {
 	struct ranges *r = seen_make(t, e);
 
-	if (!r)
+	if (!r) {
+		s->forgot = true;
 		return len;
+	}
 	int64_t fresh = ranges_add(r, &t->slab, off, off + len, TRACK_MAX_HOLES);
+	s->forgot = fresh < 0;
 	if (fresh == -ENOSPC && r->n >= 2) {
 		ranges_add(r, &t->slab, r->v[0].to, r->v[1].from, TRACK_MAX_HOLES);
 		fresh = ranges_add(r, &t->slab, off, off + len, TRACK_MAX_HOLES);
@@ -213,7 +216,7 @@ static uint64_t note_bytes(struct tracker *t, struct mos_end *e, uint64_t off, u
 		fresh = end > e->nxt_off ? end - e->nxt_off : 0;
 	} else {
 		s->out_of_order = off > e->nxt_off;
-		fresh = seen_add(t, e, off, len);
+		fresh = seen_add(t, e, off, len, s);
 	}
 	if (end > e->nxt_off)
 		e->nxt_off = end;

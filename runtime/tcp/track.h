@@ -39,6 +39,7 @@ struct segment {
 	bool ignored;      /* the receiver will not accept it: no state and no bytes follow */
 	bool out_of_order; /* starts beyond the highest byte seen */
 	bool paws;         /* ignored for an old timestamp */
+	bool forgot;       /* a hole counts as filled, for want of room to remember it */
 	uint64_t off;      /* stream offset of its first byte that counts */
 	uint64_t top;      /* one past the highest offset that its sender had sent before */
 	uint32_t skip;     /* leading payload bytes below offset 0 */

@@ -84,6 +84,45 @@ static void at_the_limit_of_connections_further_ones_may_pass(void **state)
 	replay_fini(&r);
 }
 
+static void at_the_limit_of_sockets_further_ones_are_refused_and_counted(void **state)
+{
+	struct settings set;
+	struct replay r;
+
+	(void)state;
+	standard(&set);
+	set.max_conns = 1;
+	begin(&r, &set);
+	for (int i = 1; i < 6; i++)
+		assert_true(mtcp_socket(&r.w->mctx, AF_INET, MOS_SOCK_MONITOR_STREAM, 0) > 0);
+	says(replay_segment(&r, CLI, "S 0:0(0)"), "conn_start");
+	assert_int_equal(r.w->stats.sockets, 4);
+	assert_int_equal(r.w->stats.sock_limit, 2);
+	replay_fini(&r);
+}
+
+static void holes_beyond_what_is_remembered_are_counted(void **state)
+{
+	struct replay r;
+	char text[64];
+
+	(void)state;
+	replay_init(&r, NULL);
+	r.quiet = true;
+	open_connection(&r, 1);
+	for (unsigned i = 1; i < TRACK_MAX_HOLES; i++) {
+		snprintf(text, sizeof(text), "P. %u:%u(1) ack 1", 2 * i + 1, 2 * i + 2);
+		replay_segment(&r, CLI, text);
+	}
+	assert_int_equal(r.w->stats.hole_limit, 0);
+	for (unsigned i = TRACK_MAX_HOLES; i < TRACK_MAX_HOLES + 4; i++) {
+		snprintf(text, sizeof(text), "P. %u:%u(1) ack 1", 2 * i + 1, 2 * i + 2);
+		replay_segment(&r, CLI, text);
+	}
+	assert_int_equal(r.w->stats.hole_limit, 3);
+	replay_fini(&r);
+}
+
 static void a_packet_that_no_filter_accepts_is_counted(void **state)
 {
 	struct replay r;
@@ -291,6 +330,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(at_the_limit_of_connections_a_half_open_one_makes_room),
 		cmocka_unit_test(at_the_limit_of_connections_further_ones_may_pass),
+		cmocka_unit_test(at_the_limit_of_sockets_further_ones_are_refused_and_counted),
+		cmocka_unit_test(holes_beyond_what_is_remembered_are_counted),
 		cmocka_unit_test(a_packet_that_no_filter_accepts_is_counted),
 		cmocka_unit_test(early_bytes_beyond_the_buffer_are_an_error),
 		cmocka_unit_test(more_early_runs_than_are_kept_are_an_error),
