@@ -83,7 +83,7 @@ function net:wait(host, command)
 	return code == 0
 end
 
--- A program that sends the bytes of a file as one Ethernet frame.
+-- A program that sends Ethernet frames from a file, each behind its length in digits and a blank.
 local sender = [[
 local ffi = require "ffi"
 ffi.cdef "int socket(int, int, int); int bind(int, const void *, unsigned); long write(int, const void *, size_t);"
@@ -92,12 +92,21 @@ ffi.cdef "struct addr { uint16_t family, protocol; int32_t index; uint16_t type;
 local fd = ffi.C.socket(17, 3, 0)
 local addr = ffi.new("struct addr", { family = 17, index = ffi.C.if_nametoindex(arg[1]) })
 assert(ffi.C.bind(fd, addr, ffi.sizeof(addr)) == 0)
-local frame = io.open(arg[2], "rb"):read "*a"
-assert(ffi.C.write(fd, frame, #frame) == #frame)]]
+local bytes, at = io.open(arg[2], "rb"):read "*a", 1
+while at <= #bytes do
+	local digits, from = bytes:match("^(%d+) ()", at)
+	local len = tonumber(digits)
+	assert(ffi.C.write(fd, bytes:sub(from, from + len - 1), len) == len)
+	at = from + len
+end]]
 
--- Send a frame from a host's interface.
-function net:send(host, interface, frame)
-	local path = kit.write(kit.tmp ".frame", frame)
+-- Send frames from a host's interface, as fast as they go.
+function net:send(host, interface, ...)
+	local parts = {}
+	for i, frame in ipairs { ... } do
+		parts[i] = ("%d %s"):format(#frame, frame)
+	end
+	local path = kit.write(kit.tmp ".frames", table.concat(parts))
 	local code, _, err = self:sh(host, ("luajit %s %s %s"):format(kit.script(sender), interface, path))
 	assert(code == 0, err)
 end

@@ -140,7 +140,92 @@ require "mos".monitor { filter = "ip" }:on("pkt_in", "snd", function(_, _, pkt) 
 	end)
 end)
 
+-- Prints what became of each connection: numbers of events, bytes of each side; "all" when it has seen so many packets.
+local account = kit.script [[
+local mos = require "mos"
+mos.record "uint32_t events[8]; double sums[2], bytes[2];"
+local seen, all = mos.shared.counter "seen", tonumber(mos.args[1])
+local mon = mos.monitor {}
+local function count(i)
+	return function(conn) conn.rec.events[i] = conn.rec.events[i] + 1 end
+end
+for i, name in ipairs { "conn_start", "rexmit", "tcp_state_change" } do
+	mon:on(name, "snd", count(i))
+	mon:on(name, "rcv", count(i + 3))
+end
+mon:on("error", function(conn) if conn then count(7)(conn) end end)
+local function read(conn, name)
+	local side, rec = name == "cli" and 0 or 1, conn.rec
+	repeat
+		local bytes, gap = conn:peek(name)
+		for i = 1, bytes and #bytes or 0 do
+			rec.sums[side] = (rec.sums[side] * 31 + bytes:byte(i)) % 2 ^ 32
+		end
+		rec.bytes[side] = rec.bytes[side] + (bytes and #bytes or 0)
+	until not bytes and not gap
+end
+mon:on("conn_new_data", read)
+mon:on("pkt_in", "snd", function(conn)
+	conn.rec.events[0] = conn.rec.events[0] + 1
+	seen:add()
+	if seen:sum() == all then
+		print "all"
+		io.stdout:flush()
+	end
+end)
+mon:on("conn_end", "rcv", function(conn, name)
+	if name == "cli" then
+		return
+	end
+	read(conn, "cli")
+	read(conn, "svr")
+	local cli, svr, rec = conn.client, conn.server, conn.rec
+	local words = { cli.addr, cli.port, svr.port, cli.state, svr.state }
+	for i = 0, 7 do words[#words + 1] = rec.events[i] end
+	for i = 0, 1 do words[#words + 1] = ("%.0f/%.0f"):format(rec.sums[i], rec.bytes[i]) end
+	print(table.concat(words, " "))
+end)]]
+
+-- The frames of a pcap file.
+local function frames_of(path)
+	local bytes, frames, at = kit.read(path), {}, 25
+	while at < #bytes do
+		local a, b, c, d = bytes:byte(at + 8, at + 11)
+		local len = a + b * 256 + c * 65536 + d * 16777216
+		frames[#frames + 1] = bytes:sub(at + 16, at + 15 + len)
+		at = at + 16 + len
+	end
+	return frames
+end
+
+local function lines_sorted(text)
+	local lines = {}
+	for line in text:gmatch "[^\n]+" do
+		lines[#lines + 1] = line ~= "all" and line or nil
+	end
+	table.sort(lines)
+	return lines
+end
+
 describe("on an interface", function()
+	for _, j in ipairs { 1, 2 } do
+		it("a capture gives the connections, bytes and events that reading it gives: -j " .. j, function()
+			lan = net.up()
+			for _, name in ipairs { "handshake", "http", "loss", "reorder", "midstream", "scan" } do
+				local path = kit.pcap(kit.read(("%s/tests/pcaps/%s.seg"):format(kit.source, name)))
+				local frames = frames_of(path)
+				local code, read, err = kit.run { "-q", "--midstream", account, "-r", path, "--", "-1" }
+				assert.same({ 0, "" }, { code, err })
+				assert.matches("%d/%d", read)
+				local run = lan:run { "-i", "left", "-j", j, "--midstream", account, "--", #frames }
+				lan:send("c", "eth0", unpack(frames))
+				assert.is_true(lan:wait("r", ("grep -qx all %s.out"):format(run.path)), name)
+				assert.equal(0, run:stop())
+				assert.same(lines_sorted(read), lines_sorted(run:out()), name)
+			end
+		end)
+	end
+
 	it("packets of both directions are seen, and the clock drives timers", function()
 		lan = net.up()
 		local dir = folder(1000)
