@@ -10,6 +10,7 @@
 #include "control/server.h"
 #include "lua_state.h"
 #include "lua_vm.h"
+#include "native.h"
 #include "util/log.h"
 
 /* A file has not changed for so many ticks: whoever writes it is done. */
@@ -43,13 +44,63 @@ static int call_worker(void *arg, void (*fn)(struct worker *w, void *arg), void 
 	return crew_call(l->crew, l->worker, fn, fn_arg);
 }
 
-static int reload_one(struct fleet *f, unsigned i, const struct lua_text *text, uint64_t *pause_ns, char *err,
+/* What workers are to run: a script's text, or a copy of an object. */
+struct version {
+	struct lua_text text;
+	struct object *object; /* NULL: a script */
+	const char *path;      /* what messages call the object; borrowed */
+};
+
+static void version_free(struct version *v)
+{
+	text_free(&v->text);
+	object_put(v->object);
+	v->object = NULL;
+}
+
+/* What is in the file. 0, or -1 with one line in err; version_free either way. */
+static int version_read(const struct fleet *f, struct version *v, const char *path, char *err, size_t errlen)
+{
+	*v = (struct version){ .path = path };
+	if (!f->native[0])
+		return text_read(&v->text, path, err, errlen);
+	v->object = object_open(path, err, errlen);
+	return v->object ? 0 : -1;
+}
+
+/* What worker i runs. 0, or -1 with one line in err. */
+static int version_now(const struct fleet *f, unsigned i, struct version *v, char *err, size_t errlen)
+{
+	*v = (struct version){ .path = f->script };
+	if (f->native[i])
+		v->object = object_get(native_object(f->native[i]));
+	if (f->native[i] || vm_text(f->vm[i], &v->text) == 0)
+		return 0;
+	snprintf(err, errlen, "out of memory");
+	return -1;
+}
+
+/* To go back to it: an object with fresh variables, from the same bytes. */
+static int version_renew(struct version *v, char *err, size_t errlen)
+{
+	struct object *old = v->object;
+
+	if (!old)
+		return 0;
+	v->object = object_again(old, v->path, err, errlen);
+	object_put(old);
+	return v->object ? 0 : -1;
+}
+
+static int reload_one(struct fleet *f, unsigned i, const struct version *v, uint64_t *pause_ns, char *err,
 		      size_t errlen)
 {
 	struct lane_of lane = { f->crew, i };
 	struct vm_worker worker = { call_worker, &lane };
 
-	return vm_reload(f->vm[i], &worker, text, pause_ns, err, errlen);
+	if (f->native[i])
+		return native_reload(f->native[i], f->crew, i, v->object, v->path, pause_ns, err, errlen);
+	return vm_reload(f->vm[i], &worker, &v->text, pause_ns, err, errlen);
 }
 
 /* How often handlers failed, of so many calls. */
@@ -94,38 +145,40 @@ static bool canary_lives(struct fleet *f, unsigned i, const struct rate *old, ch
 }
 
 /* The first worker's new script, tried. -1: it has its old one again. */
-static int try_canary(struct fleet *f, unsigned i, const struct lua_text *text, uint64_t *pause_ns, char *err,
+static int try_canary(struct fleet *f, unsigned i, const struct version *v, uint64_t *pause_ns, char *err,
 		      size_t errlen)
 {
-	struct lua_text old;
+	struct version old;
 	struct rate before = { 0, 0 };
 	char again[256];
 	uint64_t unused;
 
-	if (vm_text(f->vm[i], &old) < 0) {
-		snprintf(err, errlen, "out of memory");
+	if (version_now(f, i, &old, err, errlen) < 0) {
+		version_free(&old);
 		return -1;
 	}
 	crew_call(f->crew, i, take_rate, &before);
-	int rc = reload_one(f, i, text, pause_ns, err, errlen);
+	int rc = reload_one(f, i, v, pause_ns, err, errlen);
 
 	if (rc == 0 && !canary_lives(f, i, &before, err, errlen)) {
 		rc = -1;
-		if (reload_one(f, i, &old, &unused, again, sizeof(again)) < 0)
+		if (version_renew(&old, again, sizeof(again)) < 0 ||
+		    reload_one(f, i, &old, &unused, again, sizeof(again)) < 0)
 			snprintf(err, errlen, "the new script fails, and the old one does not load: %s", again);
 	}
-	text_free(&old);
+	version_free(&old);
 	return rc;
 }
 
 /* Workers that have the new script give it back: all or none. */
-static void take_back(struct fleet *f, unsigned n, const struct lua_text *old)
+static void take_back(struct fleet *f, unsigned n, struct version *old)
 {
 	char err[256];
 	uint64_t unused;
+	int rc = version_renew(old, err, sizeof(err));
 
 	for (unsigned i = 0; i < n; i++)
-		if (reload_one(f, i, old, &unused, err, sizeof(err)) < 0)
+		if (rc < 0 || reload_one(f, i, old, &unused, err, sizeof(err)) < 0)
 			log_error("reload: worker %u keeps the new script: %s", i + 1, err);
 }
 
@@ -136,35 +189,45 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int reload_all(struct fleet *f, const struct lua_text *text, uint64_t *pause, char *err, size_t errlen)
+static int reload_each(struct fleet *f, const struct version *v, struct version *old, uint64_t *pause, char *err,
+		       size_t errlen)
 {
-	struct lua_text old;
-	int rc = vm_text(f->vm[0], &old);
 	unsigned i = 0;
+	int rc = 0;
 
 	for (; rc == 0 && i < f->crew->n; i++)
-		rc = i == 0 && f->canary_ns ? try_canary(f, i, text, &pause[i], err, errlen)
-					    : reload_one(f, i, text, &pause[i], err, errlen);
+		rc = i == 0 && f->canary_ns ? try_canary(f, i, v, &pause[i], err, errlen)
+					    : reload_one(f, i, v, &pause[i], err, errlen);
 	if (rc < 0 && i > 1)
-		take_back(f, i - 1, &old);
-	text_free(&old);
+		take_back(f, i - 1, old);
+	return rc;
+}
+
+static int reload_all(struct fleet *f, const struct version *v, uint64_t *pause, char *err, size_t errlen)
+{
+	struct version old;
+	int rc = version_now(f, 0, &old, err, errlen);
+
+	if (rc == 0)
+		rc = reload_each(f, v, &old, pause, err, errlen);
+	version_free(&old);
 	qsort(pause, f->crew->n, sizeof(*pause), by_value);
 	return rc;
 }
 
-static int reload_text(struct fleet *f, const struct lua_text *text, int worker, uint64_t pause_ns[2], char *err,
-		       size_t errlen)
+static int reload_version(struct fleet *f, const struct version *v, int worker, uint64_t pause_ns[2], char *err,
+			  size_t errlen)
 {
 	uint64_t pause[WORKERS_MAX] = { 0 };
 
 	if (worker >= 0) {
-		int rc = f->canary_ns ? try_canary(f, (unsigned)worker, text, &pause[0], err, errlen)
-				      : reload_one(f, (unsigned)worker, text, &pause[0], err, errlen);
+		int rc = f->canary_ns ? try_canary(f, (unsigned)worker, v, &pause[0], err, errlen)
+				      : reload_one(f, (unsigned)worker, v, &pause[0], err, errlen);
 
 		pause_ns[0] = pause_ns[1] = pause[0];
 		return rc;
 	}
-	int rc = reload_all(f, text, pause, err, errlen);
+	int rc = reload_all(f, v, pause, err, errlen);
 	pause_ns[0] = pause[f->crew->n / 2];
 	pause_ns[1] = pause[f->crew->n - 1];
 	return rc;
@@ -214,21 +277,52 @@ static void watch_files(struct fleet *f)
 		return;
 	forget_files(f);
 	watch_file(f, f->script);
-	vm_files(f->vm[0], watch_file, f);
+	if (f->vm[0])
+		vm_files(f->vm[0], watch_file, f);
 	f->changed = 0;
+}
+
+/* Old copies of objects are closed when nothing refers to them. */
+static void tend(struct fleet *f)
+{
+	f->old_copies = 0;
+	for (unsigned i = 0; i < f->crew->n; i++)
+		if (f->native[i])
+			f->old_copies += native_tend(f->native[i], f->crew, i);
+}
+
+static bool is_object(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 3 && strcmp(path + len - 3, ".so") == 0;
+}
+
+/* Can the file at path take the place of what runs? */
+static bool may_take_over(const struct fleet *f, const char *path, char *err, size_t errlen)
+{
+	if (!f->script)
+		snprintf(err, errlen, "nothing runs that could be reloaded: mos-run was started without a script");
+	else if (f->native[0] && !is_object(path))
+		snprintf(err, errlen, "%s: a shared object runs, which only another one can replace (FILE.so)", path);
+	else if (!f->native[0] && is_object(path))
+		snprintf(err, errlen, "%s: a script runs, which only another script can replace", path);
+	else
+		return true;
+	return false;
 }
 
 int fleet_reload(struct fleet *f, const char *path, int worker, uint64_t pause_ns[2], char *err, size_t errlen)
 {
-	struct lua_text text = { .path = NULL };
+	struct version v = { .object = NULL };
+	const char *from = path ? path : f->script;
 	int rc = -1;
 
 	pause_ns[0] = pause_ns[1] = 0;
-	if (!f->script)
-		snprintf(err, errlen, "no script runs: a shared object cannot be reloaded");
-	else if (text_read(&text, path ? path : f->script, err, errlen) == 0)
-		rc = reload_text(f, &text, worker, pause_ns, err, errlen);
-	text_free(&text);
+	if (may_take_over(f, from, err, errlen) && version_read(f, &v, from, err, errlen) == 0)
+		rc = reload_version(f, &v, worker, pause_ns, err, errlen);
+	version_free(&v);
+	tend(f);
 	f->reloads += rc == 0;
 	f->refused += rc < 0;
 	snprintf(f->fault, sizeof(f->fault), "%s", rc < 0 ? err : "");
@@ -282,6 +376,7 @@ static void tick(void *arg)
 
 	if (is_ending(f))
 		return;
+	tend(f);
 	if (__atomic_exchange_n(&f->hangup, 0, __ATOMIC_ACQ_REL))
 		reload_and_say(f, "SIGHUP");
 	else if (files_changed(f))

@@ -1,5 +1,5 @@
 /*
- * The scripts of all workers while they run: the control thread, which reloads them and answers `mos-run ctl`.
+ * The scripts of all workers, or their programs in C, while they run: the control thread, which reloads them and answers `mos-run ctl`.
  */
 #ifndef MOS_BINDINGS_FLEET_H
 #define MOS_BINDINGS_FLEET_H
@@ -13,6 +13,7 @@
 #include "crew.h"
 
 struct lua_vm;
+struct native;
 struct server;
 
 /* A file that the scripts were loaded from, as it was when they were. */
@@ -23,9 +24,10 @@ struct watched {
 
 struct fleet {
 	struct crew *crew;
-	struct lua_vm *vm[WORKERS_MAX]; /* NULL: the program is a shared object */
+	struct lua_vm *vm[WORKERS_MAX];     /* NULL: the program is a shared object, or there is none */
+	struct native *native[WORKERS_MAX]; /* NULL: it is a script, or there is none */
 	const char *version;
-	char *script;       /* the file that the scripts are loaded from; owned; NULL: none */
+	char *script;       /* the file that they are loaded from; owned; NULL: none */
 	bool watch;         /* reload when a file has changed */
 	uint64_t canary_ns; /* how long a new script runs on the first worker alone */
 
@@ -37,7 +39,8 @@ struct fleet {
 	char fault[512];           /* why the last one was refused; "": it was not */
 	struct watched *file;
 	unsigned files;
-	unsigned changed; /* ticks since a file has changed: 0: none has */
+	unsigned old_copies; /* of shared objects, that connections refer to; all workers */
+	unsigned changed;    /* ticks since a file has changed: 0: none has */
 };
 
 /* Begin, with a control socket at path if it is not NULL. fleet_stop either way. -1 with one line in err. */
@@ -50,7 +53,7 @@ void fleet_stop(struct fleet *f);
 void fleet_hangup(struct fleet *f);
 
 /*
- * On the control thread: have the script in the file at path (NULL: the one that runs) take over, worker after worker, or
+ * On the control thread: have the script, or object, in the file at path (NULL: the one that runs) take over, worker after worker, or
  * on one (from 0; -1: on all). With a canary on the first alone for a while, and back again if it fails more often than
  * the old one did. 0, with the median and longest pause in pause_ns, or -1 with one line in err: then no worker has it.
  */

@@ -10,6 +10,7 @@
 #include "api/filter.h"
 #include "fleet.h"
 #include "lua_vm.h"
+#include "native.h"
 #include "pkt/decode.h"
 #include "tcp/fsm.h"
 #include "util/log.h"
@@ -73,6 +74,8 @@ static void answer_status(struct fleet *f, const struct request *r, struct answe
 	answer_number(a, "connections", conns);
 	answer_number(a, "reloads", f->reloads);
 	answer_number(a, "refused_reloads", f->refused);
+	if (f->native[0])
+		answer_number(a, "old_copies", f->old_copies);
 	if (f->fault[0])
 		answer_string(a, "last_refused", f->fault);
 }
@@ -122,7 +125,7 @@ static void answer_worker(const struct fleet *f, unsigned i, struct answer *a)
 		answer_number(a, "packets", l.stats.packets);
 		answer_number(a, "connections", l.conns);
 		answer_number(a, "errors", l.stats.handler_errors);
-		answer_number(a, "reloads", l.health.reloads);
+		answer_number(a, "reloads", f->native[i] ? native_reloads(f->native[i]) : l.health.reloads);
 		answer_number(a, "fresh_states", l.stats.script_starts);
 		answer_number(a, "script_memory", l.health.memory);
 	}

@@ -31,19 +31,31 @@ static void call_host(struct lua_state *st, const char *name)
 		lua_pop(st->d.L, 1);
 }
 
-/* bindings/mos/handler.lua looks the name up among the new script's functions. */
-static uint32_t rebind(void *arg, event_t event, uint32_t ref)
+/* bindings/mos/handler.lua looks the name up among the new script's functions. Functions in C stay loaded. */
+static enum unbound rebind(void *arg, event_t event, struct handler *h)
 {
 	struct lua_state *st = arg;
-	uint32_t name = refs_name(&st->old->d.refs, ref);
+	uint32_t name = h->fn ? 0 : refs_name(&st->old->d.refs, h->ref);
 
-	if (!name || st->d.lost)
-		return 0;
+	if (h->fn)
+		return BOUND;
+	if (!name)
+		return UNBOUND_UNNAMED;
+	if (st->d.lost)
+		return UNBOUND_GONE;
 	st->d.call.event = event;
 	st->d.call.name = name_text(name);
 	st->d.call.ref = 0;
 	call_host(st, "rebind");
-	return st->d.call.ref ? st->d.call.ref | st->d.refs.epoch : 0;
+	h->ref = st->d.call.ref | st->d.refs.epoch;
+	return st->d.call.ref ? BOUND : UNBOUND_GONE;
+}
+
+static event_t event_of(void *arg, event_t old)
+{
+	struct lua_state *st = arg;
+
+	return event_heir(&st->old->notes, &st->notes, old);
 }
 
 /* The value at the top of the old state, and the field of the new one's host table that its copy goes to. */
@@ -148,7 +160,9 @@ static bool save(struct lua_state *old)
 int heir_install(struct worker *w, struct lua_state *st, struct lua_state *old,
 		 void (*gone)(void *owner, struct lua_state *old), void *owner)
 {
-	struct heir heir = { .record = copy_record, .rebind = rebind, .follow = follow, .done = done, .arg = st };
+	struct heir heir = {
+		.record = copy_record, .rebind = rebind, .event = event_of, .follow = follow, .done = done, .arg = st
+	};
 	struct lua_watch *watch = old ? old->d.watch : st->d.watch;
 
 	takeover_walk(w, UINT32_MAX);

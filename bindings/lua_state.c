@@ -381,7 +381,10 @@ static int fill(struct lua_state *st, const struct worker *w, const struct lua_s
 		return -1;
 	if (script->prepare && script->prepare(script->prepare_arg, st->d.L, err, errlen) < 0)
 		return -1;
-	if (load(st, script, err, errlen) < 0)
+	events_note(&st->notes);
+	int rc = load(st, script, err, errlen);
+	events_note(NULL);
+	if (rc < 0)
 		return -1;
 	/* Sets on the way to those that stay: their handlers must not be counted down on another thread later. */
 	hsets_trim(&st->bench->d.sets);
@@ -422,6 +425,7 @@ void state_free(struct lua_state *st)
 		lua_close(st->d.L);
 	lua_arena_free(st->d.arena);
 	bench_free(st->bench);
+	events_forget(&st->notes);
 	refs_fini(&st->d.refs);
 	text_free(&st->text);
 	for (unsigned i = 0; i < st->nfiles; i++)

@@ -45,6 +45,7 @@ struct lua_state {
 	struct worker *bench;            /* where it was loaded; after it has taken over, what the script before left */
 	const struct lua_estate *estate; /* while it is loaded: what it finds */
 	struct lua_text text;            /* owned */
+	struct event_notes notes;        /* of the events that it defined as it was loaded */
 	char **files;                    /* modules that it has required; owned */
 	unsigned nfiles;
 	char *record;           /* what mos.record was given; owned; NULL: nothing */

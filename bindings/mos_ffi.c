@@ -1,4 +1,5 @@
 /* Names, messages and objects, for bindings/mos. */
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,15 +75,10 @@ int mos_ffi_path_inside(const char *path, const char *folder)
 
 void *mos_ffi_object_open(const char *path, char *err, size_t errlen)
 {
-	return object_open(path, err, errlen);
+	return object_stay(path, err, errlen);
 }
 
 void *mos_ffi_object_symbol(void *object, const char *name)
 {
-	return object_symbol(object, name);
-}
-
-void mos_ffi_object_close(void *object)
-{
-	object_close(object);
+	return dlsym(object, name);
 }

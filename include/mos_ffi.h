@@ -275,6 +275,8 @@ struct mos_sock {
 struct mos_sock_more {
 	void *uctx;
 	uint64_t parsed[2]; /* next byte that a parser of this socket waits for, where MOS_SOCK_PARSES_ is set */
+	uint32_t load;      /* which load of a program in C has set uctx */
+	uint32_t pad;
 };
 
 /* mos_sock.flags */
@@ -550,10 +552,9 @@ int mos_ffi_packet_fix(struct mos_ctx *ctx);
 uint64_t mos_ffi_timer_add(struct mos_ctx *ctx, uint64_t delay_ns, uint32_t ref, int32_t id, const char *name);
 int mos_ffi_timer_cancel(struct mos_ctx *ctx, uint64_t key);
 
-/* A shared object and its functions. NULL on failure, with the reason in err. */
+/* A shared object and its functions, for as long as the process lives. NULL on failure, with the reason in err. */
 void *mos_ffi_object_open(const char *path, char *err, size_t errlen);
 void *mos_ffi_object_symbol(void *object, const char *name);
-void mos_ffi_object_close(void *object);
 
 /* A counter of the run: what each worker, from 0 on, has counted, in a cache line of its own. */
 struct mos_counter {

@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api/object.h"
 #include "control/client.h"
 #include "control/event_table.h"
 #include "control/explain.h"
@@ -16,6 +15,7 @@
 #include "fleet.h"
 #include "io/dpdk.h"
 #include "lua_vm.h"
+#include "native.h"
 #include "new_monitor.h"
 #include "options.h"
 #include "pkt/decode.h"
@@ -29,7 +29,7 @@
 /* Either a script or an object. */
 struct app {
 	struct lua_vm *vm;
-	struct object *object;
+	struct native *native;
 };
 
 /* What runs, for the signal handler too. */
@@ -54,23 +54,15 @@ static void on_hangup(int sig)
 	fleet_hangup(&run.fleet);
 }
 
-static int load_object(struct app *app, struct worker *w, const char *path)
+static int load_object(struct app *app, struct worker *w, struct object *object, const char *path)
 {
-	char err[512];
+	char err[512] = "out of memory";
 
-	app->object = object_open(path, err, sizeof(err));
-	if (!app->object) {
-		log_error("%s", err);
-		return EXIT_SCRIPT;
-	}
-	void (*init)(mctx_t) = (void (*)(mctx_t))object_symbol(app->object, "mos_app_init");
-	if (!init) {
-		log_error("%s: no function mos_app_init(mctx_t)", path);
-		return EXIT_SCRIPT;
-	}
-	w->looks_back = object_may_call(path, "mtcp_ppeek");
-	init(&w->mctx);
-	return EXIT_FINE;
+	app->native = native_new(w);
+	if (app->native && native_load(app->native, object, path, err, sizeof(err)) == 0)
+		return EXIT_FINE;
+	log_error("%s", err);
+	return EXIT_SCRIPT;
 }
 
 static int load_script(struct app *app, struct worker *w, const struct options *o)
@@ -86,22 +78,18 @@ static int load_script(struct app *app, struct worker *w, const struct options *
 	return EXIT_SCRIPT;
 }
 
-static void app_exit(struct app *app, struct worker *w)
+static void app_exit(struct app *app)
 {
-	void (*fini)(mctx_t) = NULL;
-
 	if (app->vm)
 		vm_exit(app->vm);
-	if (app->object)
-		fini = (void (*)(mctx_t))object_symbol(app->object, "mos_app_exit");
-	if (fini)
-		fini(&w->mctx);
+	if (app->native)
+		native_exit(app->native);
 }
 
 static void app_free(struct app *app)
 {
 	vm_free(app->vm);
-	object_close(app->object);
+	native_free(app->native);
 }
 
 static double clock_s(clockid_t clock)
@@ -297,30 +285,44 @@ static void print_stats(const struct crew *e)
 	stats_print(&sum, stderr);
 }
 
+/* One copy, which the workers share. */
+static int load_objects(struct crew *e, const struct options *o)
+{
+	char err[512];
+	struct object *object = object_open(o->script, err, sizeof(err));
+	int rc = object ? EXIT_FINE : EXIT_SCRIPT;
+
+	if (!object)
+		log_error("%s", err);
+	for (unsigned i = 0; i < e->n && rc == EXIT_FINE; i++)
+		rc = load_object(&run.app[i], crew_worker(e, i), object, o->script);
+	object_put(object);
+	return rc;
+}
+
 /* One worker's, then the next one's: what it does when it is loaded is not done twice at once. */
 static int load_apps(struct crew *e, const struct options *o)
 {
 	int rc = EXIT_FINE;
 
-	for (unsigned i = 0; o->script && i < e->n && rc == EXIT_FINE; i++) {
-		struct worker *w = crew_worker(e, i);
-
-		rc = o->script_is_so ? load_object(&run.app[i], w, o->script) : load_script(&run.app[i], w, o);
-	}
+	if (o->script && o->script_is_so)
+		return load_objects(e, o);
+	for (unsigned i = 0; o->script && i < e->n && rc == EXIT_FINE; i++)
+		rc = load_script(&run.app[i], crew_worker(e, i), o);
 	return rc;
 }
 
-/* The control thread, while there are packets. SIGHUP ends a program that cannot be reloaded, as it does any. */
+/* The control thread, while there are packets. Without a program SIGHUP ends the run, as it does any. */
 static int process_controlled(struct crew *e, const struct options *o)
 {
 	struct fleet *f = &run.fleet;
 	char err[512];
 
 	*f = (struct fleet){ .crew = e, .version = MOS_VERSION, .watch = o->watch, .canary_ns = o->canary_ns };
-	if (o->script && !o->script_is_so) {
-		f->script = strdup(o->script);
-		for (unsigned i = 0; i < e->n; i++)
-			f->vm[i] = run.app[i].vm;
+	f->script = o->script ? strdup(o->script) : NULL;
+	for (unsigned i = 0; i < e->n; i++) {
+		f->vm[i] = run.app[i].vm;
+		f->native[i] = run.app[i].native;
 	}
 	if (fleet_start(f, o->control, err, sizeof(err)) < 0) {
 		log_error("%s", err);
@@ -346,7 +348,7 @@ static int run_packets(struct crew *e, const struct options *o)
 	else if (e->stop)
 		rc = EXIT_FINE;
 	for (unsigned i = 0; (rc == EXIT_FINE || e->source[0]) && i < e->n; i++)
-		app_exit(&run.app[i], crew_worker(e, i));
+		app_exit(&run.app[i]);
 	int closed = close_output(e, o), flushed = flush_output();
 	if (o->stats && e->source[0])
 		print_stats(e);

@@ -1,16 +1,19 @@
 #include "takeover.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "api/monitor.h"
+#include "util/log.h"
 
 /* What a handler set of the old script has become for one monitor. */
 struct heritage {
 	uint32_t monitor; /* plus 1; 0: not known yet */
 	uint32_t set;     /* referenced */
+	uint32_t lost[3]; /* handlers, by enum unbound */
 };
 
 struct takeover {
@@ -22,6 +25,7 @@ struct takeover {
 	uint32_t sets;              /* there are so many */
 	uint8_t *recs;              /* the old script's records; NULL: it had none */
 	uint32_t rec_size;
+	uint64_t lost[3]; /* handlers of single connections, by enum unbound */
 };
 
 static const struct registration *registered(const struct hset *s, const struct registration *like)
@@ -43,50 +47,86 @@ static void change(struct worker *w, uint32_t *set, const struct registration *r
 	*set = (uint32_t)with;
 }
 
-static struct handler heir_of(const struct heir *heir, const struct registration *r)
+static event_t event_of(const struct heir *heir, event_t old)
 {
-	if (r->handler.fn)
-		return r->handler;
-	return (struct handler){ .ref = heir->rebind ? heir->rebind(heir->arg, r->event, r->handler.ref) : 0 };
+	return heir->event ? heir->event(heir->arg, old) : old;
+}
+
+/* *r, which one connection had with the old script, as it has it with the new one. */
+static enum unbound rebind(const struct heir *heir, struct registration *r)
+{
+	r->event = event_of(heir, r->event);
+	if (!r->event)
+		return UNBOUND_GONE;
+	if (heir->rebind)
+		return heir->rebind(heir->arg, r->event, &r->handler);
+	return r->handler.fn ? BOUND : UNBOUND_GONE;
+}
+
+static bool is_same(const struct registration *a, const struct registration *b)
+{
+	return a && a->handler.fn == b->handler.fn && a->handler.ref == b->handler.ref;
 }
 
 /* What one connection's handlers changed against its monitor's is changed again, against the new script's. Referenced. */
-static uint32_t translate(struct worker *w, const struct takeover *t, uint32_t old, uint32_t monitor)
+static uint32_t translate(struct worker *w, const struct takeover *t, uint32_t old, uint32_t monitor, uint32_t *lost)
 {
 	struct hsets *sets = &w->d.sets;
-	uint32_t set = w->d.passive[monitor].set;
+	uint32_t set = w->d.passive[monitor].set, base = t->base[monitor];
 
 	hset_get(sets, set);
-	if (old == t->base[monitor])
+	if (old == base)
 		return set;
 	for (uint32_t i = 0; i < hset_at(sets, old)->nregs; i++) {
 		struct registration r = hset_at(sets, old)->regs[i];
-		const struct registration *b = registered(hset_at(sets, t->base[monitor]), &r);
 
-		if (b && b->handler.fn == r.handler.fn && b->handler.ref == r.handler.ref)
+		if (is_same(registered(hset_at(sets, base), &r), &r))
 			continue;
-		struct handler h = heir_of(&t->heir, &r);
-		if (handler_is_set(h))
-			change(w, &set, &r, h);
+		enum unbound why = rebind(&t->heir, &r);
+		lost[why]++;
+		if (why == BOUND)
+			change(w, &set, &r, r.handler);
 	}
-	for (uint32_t i = 0; i < hset_at(sets, t->base[monitor])->nregs; i++) {
-		struct registration r = hset_at(sets, t->base[monitor])->regs[i];
+	for (uint32_t i = 0; i < hset_at(sets, base)->nregs; i++) {
+		struct registration r = hset_at(sets, base)->regs[i];
 
-		if (!registered(hset_at(sets, old), &r))
+		if (!registered(hset_at(sets, old), &r) && (r.event = event_of(&t->heir, r.event)))
 			change(w, &set, &r, (struct handler){ .ref = 0 });
 	}
 	return set;
 }
 
+static void count_lost(struct worker *w, struct takeover *t, const uint32_t *lost)
+{
+	w->stats.handlers_unnamed += lost[UNBOUND_UNNAMED];
+	w->stats.handlers_unbound += lost[UNBOUND_GONE];
+	t->lost[UNBOUND_UNNAMED] += lost[UNBOUND_UNNAMED];
+	t->lost[UNBOUND_GONE] += lost[UNBOUND_GONE];
+}
+
+static void say_lost(const struct takeover *t)
+{
+	uint64_t unnamed = t->lost[UNBOUND_UNNAMED], gone = t->lost[UNBOUND_GONE];
+
+	if (unnamed + gone)
+		log_warn("reload: %" PRIu64 " handlers of single connections are lost: %" PRIu64
+			 " have no name, %" PRIu64 " have one that the new program lacks",
+			 unnamed + gone, unnamed, gone);
+}
+
 static uint32_t inherit(struct worker *w, struct takeover *t, uint32_t old, uint32_t monitor)
 {
-	struct heritage *k = old < t->sets ? &t->known[old] : NULL;
+	struct heritage *k = old < t->sets ? &t->known[old] : NULL, one = { .monitor = 0 };
 
 	if (!k || (k->monitor && k->monitor != monitor + 1))
-		return translate(w, t, old, monitor);
-	if (!k->monitor)
-		*k = (struct heritage){ monitor + 1, translate(w, t, old, monitor) };
-	hset_get(&w->d.sets, k->set);
+		k = &one;
+	if (!k->monitor) {
+		k->monitor = monitor + 1;
+		k->set = translate(w, t, old, monitor, k->lost);
+	}
+	count_lost(w, t, k->lost);
+	if (k != &one)
+		hset_get(&w->d.sets, k->set);
 	return k->set;
 }
 
@@ -158,6 +198,7 @@ static void takeover_end(struct worker *w)
 	if (t->recs)
 		munmap(t->recs, ((size_t)w->set.max_conns + 1) * t->rec_size);
 	w->takeover = NULL;
+	say_lost(t);
 	if (t->heir.done)
 		t->heir.done(t->heir.arg);
 	free(t->known);
@@ -185,12 +226,13 @@ static void swap_monitor(struct worker *w, struct worker *bench, struct takeover
 	struct passive old = w->d.passive[i], *now = &w->d.passive[i];
 
 	t->base[i] = old.set;
-	if (old.used && bench->d.passive[i].used) {
+	if (old.used && bench->d.passive[i].used)
 		t->stays |= 1ull << i;
-		bench->d.passive[i].uctx = old.uctx;
-	} else if (old.used) {
+	else if (old.used)
 		hset_put(&w->d.sets, old.set);
-	}
+	/* What a program in C kept there lies in the copy of it that goes. */
+	if (old.used && bench->d.passive[i].used && !t->heir.timer)
+		bench->d.passive[i].uctx = old.uctx;
 	*now = bench->d.passive[i];
 	now->set = now->used ? set : 0;
 	bench->d.passive[i] = old;
@@ -199,10 +241,13 @@ static void swap_monitor(struct worker *w, struct worker *bench, struct takeover
 		hset_get(&bench->d.sets, 0);
 }
 
+/* Only a script engine has a context of its own. */
 static void swap_context(struct worker *w, struct worker *bench)
 {
 	struct mos_ctx *old = w->d.ctx, *now = bench->d.ctx;
 
+	if (now == &bench->d.own)
+		return;
 	now->now_ns = old->now_ns;
 	now->conns = old->conns;
 	now->socks = old->socks;
@@ -276,7 +321,7 @@ int takeover_begin(struct worker *w, struct worker *bench, const struct heir *he
 	for (uint32_t i = 0; i < PASSIVE_MAX; i++)
 		swap_monitor(w, bench, t, i, sets[i]);
 	swap_context(w, bench);
-	timers_take_over(&w->timers, &bench->timers, w->now_ns);
+	timers_take_over(&w->timers, &bench->timers, w->now_ns, heir->timer, heir->arg);
 	w->wake_ns = 0;
 	/* Connections may have bytes that a script before this one looks back for. */
 	w->looks_back = bench->looks_back || (w->looks_back && w->conns.top);

@@ -15,12 +15,22 @@
 
 #include "worker.h"
 
-/* What the script engine says while connections follow. Any may be NULL. */
+/* Why a handler of one connection is not there any more. */
+enum unbound { BOUND, UNBOUND_UNNAMED, UNBOUND_GONE };
+
+/* What the script engine says, or a program in C, while connections follow. Any may be NULL. */
 struct heir {
 	/* Copy what fits of a connection's record. */
 	void (*record)(void *arg, uint8_t *to, const uint8_t *from);
-	/* The new script's handler in the place of the old one's ref, which was registered on one connection; 0: none. */
-	uint32_t (*rebind)(void *arg, event_t event, uint32_t ref);
+	/*
+	 * The new script's handler in the place of the old one's h, which was registered on one connection for event (of
+	 * the new script). NULL: functions in C stay, others are gone.
+	 */
+	enum unbound (*rebind)(void *arg, event_t event, struct handler *h);
+	/* The new script's event in the place of an old one; MOS_NULL_EVENT: there is none. NULL: they are the same. */
+	event_t (*event)(void *arg, event_t old);
+	/* The new program's function in the place of an old timer's; NULL: none. NULL: they are the same. */
+	callback_t (*timer)(void *arg, callback_t old);
 	/* c has followed. */
 	void (*follow)(void *arg, struct mos_conn *c);
 	/* All have; nothing refers to the old script any more. */

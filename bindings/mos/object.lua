@@ -22,7 +22,7 @@ local err = ffi.new "char[512]"
 local function open(path)
 	local handle = C.mos_ffi_object_open(path, err, ffi.sizeof(err))
 	if handle ~= nil then
-		return ffi.gc(handle, C.mos_ffi_object_close)
+		return handle
 	end
 	return nil, ffi.string(err)
 end

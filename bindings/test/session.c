@@ -79,24 +79,8 @@ static int load_object(struct session *s, const char *path, char *err, size_t er
 	s->object = object_open(path, err, errlen);
 	if (!s->object)
 		return -1;
-	void (*init)(mctx_t) = (void (*)(mctx_t))object_symbol(s->object, "mos_app_init");
-	if (!init) {
-		snprintf(err, errlen, "%s: no function mos_app_init(mctx_t)", path);
-		return -1;
-	}
-	s->w->looks_back = object_may_call(path, "mtcp_ppeek");
-	init(&s->w->mctx);
-	return 0;
-}
-
-static void object_exit(struct session *s)
-{
-	void (*fini)(mctx_t) = NULL;
-
-	if (s->object)
-		fini = (void (*)(mctx_t))object_symbol(s->object, "mos_app_exit");
-	if (fini)
-		fini(&s->w->mctx);
+	s->w->looks_back = object_may_call(s->object, "mtcp_ppeek");
+	return object_start(s->object, &s->w->mctx, path, err, errlen);
 }
 
 static int load(struct session *s, lua_State *L, int index, char *err, size_t errlen)
@@ -167,7 +151,7 @@ void session_close(struct session *s)
 	if (s->w) {
 		vm_free(s->vm);
 		worker_fini(s->w);
-		object_close(s->object);
+		object_put(s->object);
 		open_sessions -= s->vm != NULL;
 		free(s->w);
 		free(s->told);
@@ -319,7 +303,8 @@ void session_finish(struct session *s, lua_State *L, int left)
 	enter(s);
 	worker_finish(s->w);
 	vm_exit(s->vm);
-	object_exit(s);
+	if (s->object)
+		object_exit(s->object, &s->w->mctx);
 	leave(s);
 	burst_leaves(s, L, 0, 0, left);
 }

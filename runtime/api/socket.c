@@ -47,12 +47,14 @@ void mtcp_set_uctx(mctx_t m, int sock, void *uctx)
 	struct mos_sock *s = call_active(m, sock);
 	struct mos_sock_more *more = s ? dispatch_more_make(&worker_of(m)->d, s) : NULL;
 
-	if (more)
+	if (more) {
 		more->uctx = uctx;
-	else if (s)
+		more->load = worker_of(m)->d.load;
+	} else if (s) {
 		errno = ENOMEM;
-	else if (errno == ENOTSOCK)
+	} else if (errno == ENOTSOCK) {
 		dispatch_passive_at(&worker_of(m)->d, sock)->uctx = uctx;
+	}
 }
 
 void *mtcp_get_uctx(mctx_t m, int sock)

@@ -80,9 +80,11 @@
 	X(memory_limit, "buffers refused or given up: too many bytes in all") \
 	X(edit_limit, "edits refused: too many, or bytes, not acknowledged")
 
-#define STATS_HANDLERS(X)                \
-	X(handler_calls, "handlers run") \
-	X(handler_errors, "handlers that failed")
+#define STATS_HANDLERS(X)                                                          \
+	X(handler_calls, "handlers run")                                           \
+	X(handler_errors, "handlers that failed")                                  \
+	X(handlers_unnamed, "of one connection, lost in a reload: without a name") \
+	X(handlers_unbound, "the same: the new program has none of that name")
 
 #define STATS_SCRIPT(X)                                                    \
 	X(handlers_stopped, "handlers that took too long and were killed") \

@@ -83,7 +83,8 @@ struct pin {
 struct dispatch {
 	struct mos_ctx *ctx; /* the event in dispatch: own, or the script state's, which knows its address */
 	struct mos_ctx own;
-	mctx_t mctx; /* what C handlers receive */
+	mctx_t mctx;   /* what C handlers receive */
+	uint32_t load; /* which load of a program in C they are of; see native.h */
 	struct engine engine;
 	struct hsets sets;
 	struct pool socks; /* struct mos_sock; the number is PASSIVE_MAX + index */

@@ -35,7 +35,9 @@ static struct event builtin[] = {
 
 static struct event *user[EVENTS_MAX]; /* by index; written before count says so */
 static uint32_t count = BUILTINS;
+static uint32_t free_count; /* of those, nobody's: marked by their kind */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local struct event_notes *noting; /* NULL: nobody asked for it */
 
 uint32_t events_count(void)
 {
@@ -163,6 +165,108 @@ static event_t define_again(const struct event *e, event_t parent, enum event_ki
 	return e->id;
 }
 
+/* The notes' latest index: what comes after it was defined after it, which is the order of handlers. */
+static uint32_t noted_last(void)
+{
+	return noting && noting->n ? (uint32_t)(noting->v[noting->n - 1] & ~EVENT_USER) + 1 : BUILTINS;
+}
+
+static bool note_room(void)
+{
+	if (!noting || noting->n < noting->cap)
+		return true;
+	uint32_t cap = noting->cap ? 2 * noting->cap : 16;
+	event_t *v = realloc(noting->v, cap * sizeof(*v));
+
+	if (!v)
+		return false;
+	noting->v = v;
+	noting->cap = cap;
+	return true;
+}
+
+static event_t note(event_t id)
+{
+	if (noting && id)
+		noting->v[noting->n++] = id;
+	return id;
+}
+
+/* An earlier load's unnamed event that this one may have; NULL: there is none. */
+static struct event *find_unnamed(event_t parent, enum event_kind kind)
+{
+	enum event_kind wanted = kind == EVENT_C ? EVENT_FREE : kind;
+
+	if (!noting || (kind == EVENT_C && !free_count))
+		return NULL;
+	for (uint32_t i = noted_last(); i < count; i++)
+		if (user[i]->kind == wanted && !*user[i]->name && (kind == EVENT_C || user[i]->parent == parent))
+			return user[i];
+	return NULL;
+}
+
+/* In the place of one that has gone. Others may be looking at names while this is done: it has none, as before. */
+static event_t define_reused(struct event *e, const struct event *parent, filter_t filter, const struct filter_arg *arg)
+{
+	struct filter_arg old = e->arg;
+
+	e->arg = (struct filter_arg){ .arg = NULL };
+	if (!keep_arg(&e->arg, arg)) {
+		e->arg = old;
+		return refuse(ENOMEM);
+	}
+	if (old.len)
+		free(old.arg);
+	e->parent = parent->id;
+	e->root = parent->root;
+	e->depth = parent->depth + 1;
+	e->filter = filter;
+	e->kind = EVENT_C;
+	free_count--;
+	return e->id;
+}
+
+void events_note(struct event_notes *notes)
+{
+	noting = notes;
+}
+
+void events_forget(struct event_notes *notes)
+{
+	pthread_mutex_lock(&lock);
+	for (uint32_t i = 0; i < notes->n; i++) {
+		struct event *e = user[notes->v[i] & ~EVENT_USER];
+
+		if (e->kind == EVENT_C) {
+			e->kind = EVENT_FREE;
+			free_count++;
+		}
+	}
+	pthread_mutex_unlock(&lock);
+	free(notes->v);
+	*notes = (struct event_notes){ .v = NULL };
+}
+
+static uint32_t noted_at(const struct event_notes *notes, event_t id)
+{
+	uint32_t i = 0;
+
+	while (i < notes->n && notes->v[i] != id)
+		i++;
+	return i;
+}
+
+event_t event_heir(const struct event_notes *old, const struct event_notes *now, event_t id)
+{
+	uint32_t i = noted_at(old, id);
+
+	if (i == old->n || noted_at(now, id) < now->n)
+		return id;
+	const struct event *was = event_find(id), *is = i < now->n ? event_find(now->v[i]) : NULL;
+
+	return is && is->kind == was->kind && is->root == was->root ? is->id : MOS_NULL_EVENT;
+}
+
 static event_t define_new(struct event *e)
 {
 	if (!e)
@@ -174,19 +278,38 @@ static event_t define_new(struct event *e)
 	return e->id;
 }
 
+static event_t define_unnamed(const struct event *p, enum event_kind kind, filter_t filter,
+			      const struct filter_arg *arg, const char *meaning)
+{
+	if (!note_room())
+		return refuse(ENOMEM);
+	struct event *e = find_unnamed(p->id, kind);
+
+	if (e && kind != EVENT_C)
+		return note(e->id);
+	if (e)
+		return note(define_reused(e, p, filter, arg));
+	if (count == EVENTS_MAX)
+		return refuse(ENOSPC);
+	return note(define_new(event_new(p, kind, filter, arg, NULL, meaning)));
+}
+
 event_t event_define(event_t parent, enum event_kind kind, filter_t filter, const struct filter_arg *arg,
 		     const char *name, const char *meaning)
 {
 	const struct event *p = event_find(parent);
 	event_t id;
 
-	if (!p || kind == EVENT_BUILTIN || (kind == EVENT_C) != (filter != NULL) || (arg && arg->len && !arg->arg))
+	if (!p || p->kind == EVENT_FREE || kind == EVENT_BUILTIN || kind == EVENT_FREE ||
+	    (kind == EVENT_C) != (filter != NULL) || (arg && arg->len && !arg->arg))
 		return refuse(EINVAL);
 
 	pthread_mutex_lock(&lock);
 	const struct event *old = event_find_name(name);
 
-	if (old)
+	if (!name || !*name)
+		id = define_unnamed(p, kind, filter, arg, meaning);
+	else if (old)
 		id = define_again(old, parent, kind, filter);
 	else if (count == EVENTS_MAX)
 		id = refuse(ENOSPC);
@@ -220,6 +343,7 @@ void events_reset(void)
 		event_free(user[--count]);
 		user[count] = NULL;
 	}
+	free_count = 0;
 }
 
 static const event_t slot_events[] = {

@@ -1,6 +1,8 @@
 /*
  * The forest of events: built-in ones are the roots, user-defined ones extend a parent by a filter. One forest per
- * process, append-only; what is defined stays, so an event_t and a pointer to its node are good for ever.
+ * process. What is defined stays, so an event_t and a pointer to its node are good for ever; but programs that are loaded
+ * again and again define events without names again and again. Those that a program defined while it was loaded are noted
+ * (events_note), and an event is that of an earlier load where it can be.
  *
  * Defining takes a lock and may happen on any thread; reading takes none.
  */
@@ -18,9 +20,10 @@ enum { EVENTS_MAX = 65536 };
 
 enum event_kind {
 	EVENT_BUILTIN,
-	EVENT_C,     /* filter is a C function */
-	EVENT_LUA,   /* filter is a Lua function; each script engine keeps its own, by event */
-	EVENT_RAISED /* no filter: only mtcp_raise_event raises it */
+	EVENT_C,      /* filter is a C function */
+	EVENT_LUA,    /* filter is a Lua function; each script engine keeps its own, by event */
+	EVENT_RAISED, /* no filter: only mtcp_raise_event raises it */
+	EVENT_FREE    /* none any more: its program has gone */
 };
 
 struct event {
@@ -61,6 +64,31 @@ event_t event_define(event_t parent, enum event_kind kind, filter_t filter, cons
 
 /* Say what handlers of a user event receive; the text is copied, and stays as first said. 0, -EINVAL or -ENOMEM. */
 int event_describe(event_t id, const char *fields);
+
+/* Unnamed events that one load of a program has defined, in that order. */
+struct event_notes {
+	event_t *v;
+	uint32_t n, cap;
+};
+
+/*
+ * Unnamed events that this thread defines from now on are noted (NULL: no longer). One whose filter is in Lua, or that has
+ * none, is the next one defined earlier with the same parent and of the same kind, by whichever program, if there is one:
+ * each engine has filters and handlers of its own.
+ */
+void events_note(struct event_notes *notes);
+
+/*
+ * A program has gone, and with it everything that knew its events: those with a C filter may be used again for others.
+ * The notes are empty afterwards.
+ */
+void events_forget(struct event_notes *notes);
+
+/*
+ * What an event of one load of a program is in the next: itself where that one has it too, else the one in the same place of
+ * the order, of the same kind and root. MOS_NULL_EVENT: there is none.
+ */
+event_t event_heir(const struct event_notes *old, const struct event_notes *now, event_t id);
 
 /* Is child the event or one of its descendants? */
 bool event_descends(event_t child, event_t ancestor);

@@ -128,6 +128,13 @@ void timers_drop(struct timers *t, int32_t id)
 			take(t, i);
 }
 
+static bool same_name(const struct timer *a, const struct timer *b)
+{
+	if (a->handler.fn || b->handler.fn)
+		return a->handler.fn == b->handler.fn && a->id == b->id;
+	return a->name && a->name == b->name;
+}
+
 /* When x is due by t's clock. One that has to wait for the time to be known keeps its delay. */
 static void translate(struct timer *x, const struct timers *t, uint64_t now_ns)
 {
@@ -136,25 +143,58 @@ static void translate(struct timer *x, const struct timers *t, uint64_t now_ns)
 		if (__builtin_add_overflow(x->due_ns, now_ns, &x->due_ns))
 			x->due_ns = UINT64_MAX - 1;
 	}
-	for (uint32_t i = 0; x->name && i < t->n; i++) {
+	for (uint32_t i = 0; i < t->n; i++) {
 		const struct timer *old = &t->heap[i];
 
-		if (old->name == x->name && !old->handler.fn) {
+		if (same_name(old, x)) {
 			x->due_ns = old->due_ns;
 			x->waits = old->waits;
 		}
 	}
 }
 
-void timers_take_over(struct timers *t, struct timers *from, uint64_t now_ns)
+static bool is_renewed(const struct timer *x, const struct timers *from)
+{
+	for (uint32_t i = 0; i < from->n; i++)
+		if (same_name(&from->heap[i], x))
+			return true;
+	return false;
+}
+
+/* What stays of t's own timers. */
+static uint32_t keep_timers(struct timers *t, const struct timers *from, bool renew)
 {
 	uint32_t n = 0;
 
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->heap[i].handler.fn && !(renew && is_renewed(&t->heap[i], from)))
+			t->heap[n++] = t->heap[i];
+	return n;
+}
+
+static void become(struct timers *t, callback_t (*heir)(void *arg, callback_t old), void *arg)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		struct timer x = t->heap[i];
+
+		if (x.handler.fn && !(x.handler.fn = heir(arg, x.handler.fn)))
+			continue;
+		t->heap[n++] = x;
+	}
+	t->n = n;
+}
+
+void timers_take_over(struct timers *t, struct timers *from, uint64_t now_ns,
+		      callback_t (*heir)(void *arg, callback_t old), void *arg)
+{
+	if (heir)
+		become(t, heir, arg);
 	for (uint32_t i = 0; i < from->n; i++)
 		translate(&from->heap[i], t, now_ns);
-	for (uint32_t i = 0; i < t->n; i++)
-		if (t->heap[i].handler.fn)
-			t->heap[n++] = t->heap[i];
+	uint32_t n = keep_timers(t, from, heir);
+
 	for (uint32_t i = 0; i < from->n; i++)
 		t->heap[n++] = from->heap[i];
 	t->n = n;

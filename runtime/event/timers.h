@@ -56,9 +56,13 @@ int timers_reserve(struct timers *t, uint32_t n);
 
 /*
  * The engine's timers give way to those of from, which it has set in a time of its own: they count from now_ns, but one
- * with the name of an old one is due when that was. Timers of C stay. Keys of from stay good: their numbers are higher.
+ * with the name of an old one is due when that was. Keys of from stay good: their numbers are higher.
+ *
+ * Timers of C stay; where heir is given, with the function that it has in the place of theirs, or not at all where it has
+ * none. There, the name of a timer is its function and id.
  */
-void timers_take_over(struct timers *t, struct timers *from, uint64_t now_ns);
+void timers_take_over(struct timers *t, struct timers *from, uint64_t now_ns,
+		      callback_t (*heir)(void *arg, callback_t old), void *arg);
 
 /* Earliest due time, 0 while one waits to know the time, UINT64_MAX when there is none. */
 uint64_t timers_next(const struct timers *t);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -82,15 +83,31 @@ static const char *find_function(const struct image *m, uint64_t at)
 	return NULL;
 }
 
+/* Where an object was loaded from. A private copy in memory is called what its file was: the kernel keeps that name. */
+static const char *object_name(const char *file, char *link, size_t size)
+{
+	const char *slash = strrchr(file, '/'), *gone;
+	ssize_t n = strncmp(file, "/proc/", 6) == 0 ? readlink(file, link, size - 1) : -1;
+
+	if (n <= 0)
+		return slash ? slash + 1 : file;
+	link[n] = '\0';
+	if ((gone = strstr(link, " (deleted)")))
+		link[gone - link] = '\0';
+	slash = strrchr(link, ':');
+	return slash ? slash + 1 : link;
+}
+
 void symbol_name(const void *address, char *text, size_t size)
 {
 	struct image m = { NULL, 0 };
+	char link[256];
 	Dl_info info;
 
 	snprintf(text, size, "%p", address);
 	if (!dladdr(address, &info) || !info.dli_fname)
 		return;
-	const char *slash = strrchr(info.dli_fname, '/'), *object = slash ? slash + 1 : info.dli_fname;
+	const char *object = object_name(info.dli_fname, link, sizeof(link));
 	size_t at = (size_t)((const char *)address - (const char *)info.dli_fbase);
 	const char *name = image_open(&m, info.dli_fname) ? find_function(&m, at) : NULL;
 
@@ -102,4 +119,60 @@ void symbol_name(const void *address, char *text, size_t size)
 		snprintf(text, size, "%s+%#zx", object, at);
 	if (m.data)
 		munmap((void *)m.data, m.size);
+}
+
+static bool is_function(const Elf64_Sym *s)
+{
+	return ELF64_ST_TYPE(s->st_info) == STT_FUNC && s->st_shndx != SHN_UNDEF && s->st_value;
+}
+
+/* The functions of one symbol table. */
+static bool add_functions(struct symbols *to, const struct image *m, const Elf64_Shdr *table, const Elf64_Shdr *names)
+{
+	uint64_t count = table->sh_size / sizeof(Elf64_Sym);
+	const Elf64_Sym *sym = image_at(m, table->sh_offset, count, sizeof(*sym));
+
+	if (!sym || !count)
+		return true;
+	struct symbol *v = realloc(to->v, (to->n + count) * sizeof(*v));
+
+	if (!v)
+		return false;
+	to->v = v;
+	for (uint64_t k = 0; k < count; k++) {
+		const char *name = is_function(&sym[k]) ? string_at(m, names, sym[k].st_name) : NULL;
+
+		if (name)
+			v[to->n++] = (struct symbol){ to->base + sym[k].st_value, name };
+	}
+	return true;
+}
+
+bool symbols_read(struct symbols *s, const void *inside)
+{
+	struct image m = { NULL, 0 };
+	bool fine = true;
+	unsigned n = 0;
+	Dl_info info;
+
+	*s = (struct symbols){ .v = NULL };
+	if (!dladdr(inside, &info) || !info.dli_fname || !image_open(&m, info.dli_fname))
+		return true;
+	s->base = (uintptr_t)info.dli_fbase;
+	s->file = m.data;
+	s->size = m.size;
+	const Elf64_Shdr *table = sections(&m, &n);
+
+	for (unsigned i = 0; table && i < n && fine; i++)
+		if ((table[i].sh_type == SHT_SYMTAB || table[i].sh_type == SHT_DYNSYM) && table[i].sh_link < n)
+			fine = add_functions(s, &m, &table[i], &table[table[i].sh_link]);
+	return fine;
+}
+
+void symbols_free(struct symbols *s)
+{
+	free(s->v);
+	if (s->file)
+		munmap((void *)s->file, s->size);
+	*s = (struct symbols){ .v = NULL };
 }

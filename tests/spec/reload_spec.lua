@@ -186,6 +186,45 @@ end)]]
 		assert.matches("32x ", out)
 	end)
 
+	it("counts a connection's own handlers that are lost, and says so once", function()
+		local script = kit.script(head .. [[
+function known() end
+function old() end
+mon:on("conn_start", "snd", function(conn)
+	conn:on("pkt_in", "rcv", known)
+	conn:on("tcp_state_change", "rcv", old)
+	conn:on("pkt_in", "snd", function() end)
+end)]])
+		local run = live.start { capture = path, script }
+		run:feed(40)
+		kit.write(script, head .. "function known() end")
+		assert.equal(0, (run:ctl "reload"))
+		run:feed()
+		assert.equal(2, run:number("handlers_unnamed", "stats"))
+		assert.equal(2, run:number("handlers_unbound", "stats"))
+		local _, _, errors = run:finish()
+		local said, lost = 0, 0
+		for total, unnamed, gone in errors:gmatch(
+			"reload: (%d+) handlers of single connections are lost: (%d) have no name, (%d) have one that the new program lacks"
+		) do
+			said, lost = said + 1, lost + total
+			assert.equal(unnamed, gone)
+		end
+		assert.equal(4, lost)
+		assert.is_true(said <= 2) -- of each worker that has connections
+	end)
+
+	it("has events without a name where they were defined before, however often", function()
+		local script = [[
+local first = mos.event { parent = "pkt_in", filter = function() return true end }
+local below = mos.event { name = "below_unnamed", parent = first, filter = function() return true end }
+function watch(_, _, pkt) io.write(pkt.number, "%s ") end
+mon:on("conn_start", "snd", function(conn) conn:on(below, "snd", watch) end)]]
+		local out = change(script:format "o", script:format "n")
+		-- The first packet of each connection comes before its handler.
+		assert.equal(expected(2, 20, "o") .. expected(21, 30, "n") .. expected(32, 60, "n"), sorted(out))
+	end)
+
 	it("keeps when timers with names are due", function()
 		local out = change([[
 mos.timer(0.3, function() print "old" end, "later")

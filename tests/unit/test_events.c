@@ -289,6 +289,82 @@ static void threads_may_define_at_the_same_time(void **state)
 	assert_int_equal(events_count(), 8 + 1000 * 3);
 }
 
+/* A load of a program that defines an event with a filter in Lua, one with a filter in C, and one below the first. */
+static void load(struct event_notes *notes, event_t defined[3])
+{
+	events_note(notes);
+	defined[0] = event_define(MOS_ON_PKT_IN, EVENT_LUA, NULL, NULL, NULL, NULL);
+	defined[1] = event_define(MOS_ON_PKT_IN, EVENT_C, yes, NULL, NULL, NULL);
+	defined[2] = event_define(defined[0], EVENT_RAISED, NULL, NULL, NULL, NULL);
+	events_note(NULL);
+}
+
+static void programs_that_are_loaded_again_and_again_need_no_more_events(void **state)
+{
+	struct event_notes old = { .v = NULL }, now = { .v = NULL };
+	event_t was[3], is[3];
+
+	(void)state;
+	load(&old, was);
+	for (unsigned i = 0; i < 70000; i++) {
+		load(&now, is);
+		assert_int_equal(now.n, 3);
+		for (unsigned k = 0; k < 3; k++)
+			assert_int_equal(event_heir(&old, &now, was[k]), is[k]);
+		assert_int_equal(is[0], was[0]);
+		assert_int_not_equal(is[1], was[1]);
+		assert_true(is[1] < is[2]);
+		events_forget(&old);
+		old = now;
+		now = (struct event_notes){ .v = NULL };
+		memcpy(was, is, sizeof(was));
+	}
+	assert_int_equal(events_count(), 8 + 5);
+	events_forget(&old);
+}
+
+static void what_has_gone_is_no_parent_until_it_is_another_event(void **state)
+{
+	struct event_notes old = { .v = NULL }, now = { .v = NULL };
+	const char text[] = "text";
+	struct filter_arg arg = { (void *)text, sizeof(text) };
+
+	(void)state;
+	events_note(&old);
+	event_t gone = event_define(MOS_ON_PKT_IN, EVENT_C, yes, &arg, NULL, NULL);
+
+	events_note(NULL);
+	events_forget(&old);
+	assert_int_equal(define(gone), 0);
+	assert_int_equal(errno, EINVAL);
+	/* Who is not loaded again does not get it. */
+	assert_int_not_equal(define(MOS_ON_PKT_IN), gone);
+	events_note(&now);
+	assert_int_equal(event_define(MOS_ON_CONN_START, EVENT_C, no, NULL, NULL, NULL), gone);
+	events_note(NULL);
+	assert_int_equal(event_find(gone)->parent, MOS_ON_CONN_START);
+	assert_ptr_equal(event_filter(event_find(gone)), no);
+	assert_null(event_find(gone)->arg.arg);
+	events_forget(&now);
+}
+
+static void an_event_has_the_heir_in_its_place(void **state)
+{
+	struct event_notes old = { .v = NULL }, now = { .v = NULL }, none = { .v = NULL };
+	event_t was[3], is[3], other = define(MOS_ON_PKT_IN);
+
+	(void)state;
+	load(&old, was);
+	load(&now, is);
+	assert_int_equal(event_heir(&old, &now, was[0]), was[0]);
+	assert_int_equal(event_heir(&old, &now, was[1]), is[1]);
+	assert_int_equal(event_heir(&old, &none, was[1]), MOS_NULL_EVENT);
+	assert_int_equal(event_heir(&old, &now, other), other);
+	assert_int_equal(event_heir(&old, &now, MOS_ON_PKT_IN), MOS_ON_PKT_IN);
+	events_forget(&old);
+	events_forget(&now);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +380,9 @@ int main(void)
 		cmocka_unit_test_setup(names_and_meanings_are_copied, forget),
 		cmocka_unit_test_setup(the_forest_is_full_after_65528_definitions, forget),
 		cmocka_unit_test_setup(an_event_stands_at_the_hooks_that_its_table_lists, forget),
+		cmocka_unit_test_setup(programs_that_are_loaded_again_and_again_need_no_more_events, forget),
+		cmocka_unit_test_setup(what_has_gone_is_no_parent_until_it_is_another_event, forget),
+		cmocka_unit_test_setup(an_event_has_the_heir_in_its_place, forget),
 		cmocka_unit_test_setup_teardown(threads_may_define_at_the_same_time, forget, forget),
 	};
 

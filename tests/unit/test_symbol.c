@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,11 +35,34 @@ static void what_is_no_function_is_an_address(void **state)
 	assert_string_equal(text, "symbol_");
 }
 
+static bool has(const struct symbols *s, const char *name, const void *address)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->v[i].name, name) == 0 && s->v[i].at == (uintptr_t)address)
+			return true;
+	return false;
+}
+
+static void an_object_has_all_its_functions(void **state)
+{
+	struct symbols s;
+
+	(void)state;
+	assert_true(symbols_read(&s, (void *)symbol_name));
+	assert_true(has(&s, "symbol_name", (void *)symbol_name));
+	assert_true(has(&s, "an_object_has_all_its_functions", (void *)an_object_has_all_its_functions));
+	symbols_free(&s);
+	assert_true(symbols_read(&s, (void *)(uintptr_t)0x10));
+	assert_int_equal(s.n, 0);
+	symbols_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(functions_have_names_static_ones_too),
 		cmocka_unit_test(what_is_no_function_is_an_address),
+		cmocka_unit_test(an_object_has_all_its_functions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,44 @@ static void the_heap_agrees_with_a_list(void **state)
 	}
 }
 
+static void other(mctx_t m, int sock, int side, event_t event, filter_arg_t *arg)
+{
+	(void)m, (void)sock, (void)side, (void)event, (void)arg;
+}
+
+/* `fired` has become `other`, and nothing has become of anything else. */
+static callback_t other_of(void *arg, callback_t old)
+{
+	(void)arg;
+	return old == fired ? other : NULL;
+}
+
+static void timers_of_c_go_on_with_what_has_become_of_their_functions(void **state)
+{
+	struct timers old = { 0 }, new = { 0 };
+
+	(void)state;
+	timers_add(&old, 100, 50, (struct handler){ .fn = fired }, 1);
+	timers_add(&old, 100, 60, (struct handler){ .fn = fired }, 2);
+	timers_add(&old, 100, 10, (struct handler){ .fn = other }, 3);
+	timers_add(&new, 0, 1000, (struct handler){ .fn = other }, 2);
+	timers_add(&new, 0, 1000, (struct handler){ .fn = other }, 4);
+	timers_take_over(&old, &new, 110, other_of, NULL);
+	static const struct {
+		uint64_t due_ns;
+		int32_t id;
+	} want[] = { { 150, 1 }, { 160, 2 }, { 1110, 4 } };
+
+	assert_int_equal(old.n, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(old.heap[i].due_ns, want[i].due_ns);
+		assert_int_equal(old.heap[i].id, want[i].id);
+		assert_ptr_equal(old.heap[i].handler.fn, other);
+	}
+	timers_fini(&old);
+	timers_fini(&new);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -244,6 +282,7 @@ int main(void)
 		TEST(a_delay_beyond_all_time_never_comes),
 		TEST(a_lua_timer_carries_its_key),
 		TEST(the_heap_agrees_with_a_list),
+		TEST(timers_of_c_go_on_with_what_has_become_of_their_functions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
