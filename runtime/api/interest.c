@@ -6,10 +6,14 @@
 
 #include "api/filter.h"
 
-/* Packets that hold no TCP, not even wrapped: tunnels go by UDP, too (pkt/tunnel.c), and fragments may be theirs. */
-#define NEVER_TCP                                                                                                  \
-	"(arp or icmp or icmp6 or (udp and not (port 4789 or port 8472 or port 4790 or port 6081 or port 2152 or " \
-	"port 3544) and (ip6 or ip[6:2] & 0x3fff = 0)))"
+/*
+ * Packets that hold no TCP, not even wrapped: tunnels go by UDP, too (pkt/tunnel.c), by their ports or, Teredo's, with an IPv6
+ * header; and fragments may be theirs.
+ */
+#define NEVER_TCP                                                                                                \
+	"(arp or icmp or icmp6 or (udp and not (port 1701 or port 2152 or port 3544 or port 4754 or port 4789 "  \
+	"or port 4790 or port 5072 or port 6081 or port 6635 or port 8472 or udp[8] & 0xf0 = 0x60) and (ip6 or " \
+	"ip[6:2] & 0x3fff = 0)))"
 
 /* TCP as it stands, neither wrapped nor in pieces, nor behind extension headers. */
 #define PLAIN_TCP "((ip proto 6 and ip[6:2] & 0x3fff = 0) or ip6 proto 6)"

@@ -202,7 +202,7 @@ static enum layer teredo_decode(struct cursor *c)
 	return LAYER_IP6;
 }
 
-/* An IPv6 packet, as long as its datagram, from or to an address of Teredo's (RFC 4380 4): clients and relays use any port. */
+/* An IPv6 packet in IPv4, as long as its datagram, from or to an address of Teredo's (RFC 4380 4): clients and relays use any port. */
 static bool is_teredo(const struct cursor *c, uint32_t len)
 {
 	if (cursor_room(c) < 48 || len < 48)
@@ -210,7 +210,7 @@ static bool is_teredo(const struct cursor *c, uint32_t len)
 	const uint8_t *h = cursor_at(c) + 8;
 	bool addressed = load_be32(h + 8) == 0x20010000 || load_be32(h + 24) == 0x20010000;
 
-	return h[0] >> 4 == 6 && load_be16(h + 4) + 48U == len && addressed;
+	return c->p->ip_version == 4 && h[0] >> 4 == 6 && load_be16(h + 4) + 48U == len && addressed;
 }
 
 static enum layer mpls_in_udp(struct cursor *c)

@@ -9,6 +9,8 @@
 
 #include "api/interest.h"
 #include "io/pcap_link.h"
+#include "pkt/bytes.h"
+#include "pkt/layer.h"
 #include "unit/fake_worker.h"
 #include "unit/frames.h"
 
@@ -81,6 +83,33 @@ static void other_protocols_are_left_out_but_tunnels_tags_and_fragments(void **s
 	assert_true(lets_pass(ETH("0800") "4500 0028 1234 0000 40 2f 0000 0a000001 0a000002 00000800 4500"));
 }
 
+static void no_port_of_a_tunnel_is_left_out(void **state)
+{
+	char why[256];
+	struct frame f = { .len = 0 };
+
+	(void)state;
+	monitor(NULL, MOS_ON_CONN_START, MOS_HK_SND);
+	assert_true(interest_filter(w, text, sizeof(text)));
+	assert_true(lets_pass(
+		ETH("0800") "4500 0021 1234 0000 40 11 0000 0a000001 0a000002 3039 1234 000d 0000 60000000 00"));
+	struct link_filter *filter = link_filter_new(text, 1, why, sizeof(why));
+
+	assert_non_null(filter);
+	frame_hex(&f, UDP("0035", "0000"));
+	struct mos_packet p = frame_packet(&f, 1, f.len);
+
+	for (unsigned port = 0; port <= UINT16_MAX; port++)
+		for (unsigned at = 34; at <= 36; at += 2) {
+			store_be16(p.data + 34, 53);
+			store_be16(p.data + 36, 53);
+			store_be16(p.data + at, (uint16_t)port);
+			assert_int_equal(link_filter_match(filter, &p, 0), carries_packets(17, p.data + 34));
+		}
+	packet_release(&p);
+	link_filter_free(filter);
+}
+
 static void tcp_is_left_out_by_filters_that_know_no_direction(void **state)
 {
 	(void)state;
@@ -129,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(other_protocols_are_left_out_but_tunnels_tags_and_fragments),
+		TEST(no_port_of_a_tunnel_is_left_out),
 		TEST(tcp_is_left_out_by_filters_that_know_no_direction),
 		TEST(filters_that_know_directions_leave_all_tcp_in),
 		TEST(who_listens_without_a_connection_sees_everything),
