@@ -17,6 +17,9 @@ enum { TIMESTAMP_HLEN = 32, TIMESTAMP_WORD = 0x0101080a, ACK_BELOW_MAX = 1 << 30
 /* Bytes that may be on the way at once, besides a window of them. */
 enum { UNDER_WAY = 1 << 24 };
 
+/* In mos_conn.pending_side: pending_isn is that of an earlier SYN-ACK of this side, plus 3. */
+enum { PENDING_ISN = 3 };
+
 /*
  * RFC 7323 appendix A: almost every segment carries NOP, NOP, TS and nothing else. Is it so here, captured whole? Then its
  * TSval is in *tsval.
@@ -137,7 +140,8 @@ static inline bool track_ordered(struct mos_conn *c, const struct mos_packet *p,
 	uint8_t kind = p->tcp_flags & (uint8_t)~MOS_TH_PSH, old = e->state;
 
 	if ((kind | MOS_TH_FIN) != (MOS_TH_ACK | MOS_TH_FIN) || !(e->flags & peer->flags & MOS_END_BASE) ||
-	    (c->flags & MOS_CONN_CLOSED) || !is_next(e, p) || !acks_in_order(e, peer, p))
+	    (c->flags & MOS_CONN_CLOSED) || c->pending_side >= PENDING_ISN || !is_next(e, p) ||
+	    !acks_in_order(e, peer, p))
 		return false;
 	if (p->payload_len && (peer->flags & MOS_END_ACK) && seq_lt(p->seq, peer->ack - UNDER_WAY))
 		return false;

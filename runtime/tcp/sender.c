@@ -11,7 +11,6 @@ enum {
 	FAR = 1 << 30,        /* an acknowledgement this far ahead of everything sent is noise */
 	WINDOW_SLACK = 65536, /* the window offered last may not have been captured */
 	ACKS_BELOW = 1 << 15, /* in mos_end.strays: it acknowledges numbers far below those that it has acknowledged */
-	PENDING_ISN = 3,      /* in mos_conn.pending_side: the number belongs to this side, plus 3 */
 	STRAYS_MAX = 3        /* so many segments beyond the window in a row are believed: the capture lost the rest */
 };
 
