@@ -4,6 +4,8 @@
  */
 #include "path.h"
 
+#include <netinet/in.h>
+
 #include "api/filter.h"
 #include "connection.h"
 #include "delivery.h"
@@ -125,6 +127,8 @@ __attribute__((noinline)) static void raw_packet(struct worker *w, struct mos_pa
 __attribute__((noinline)) static void orphan_packet(struct worker *w, struct mos_packet *p)
 {
 	w->stats.orphans++;
+	w->stats.orphans_compressed += p->decoded == MOS_DECODED_IP && p->ip_proto == IPPROTO_COMP;
+	w->stats.orphans_encrypted += p->decoded == MOS_DECODED_IP && p->ip_proto == IPPROTO_ESP;
 	for (uint32_t i = 0; i < w->d.passives; i++) {
 		struct passive *s = &w->d.passive[i];
 

@@ -22,6 +22,8 @@
 	X(orphans_no_syn, "of these, TCP that began before")        \
 	X(orphans_filtered, "of these, TCP that no filter accepts") \
 	X(orphans_limit, "of these, TCP refused at a limit")        \
+	X(orphans_compressed, "of these, compressed (IPComp)")      \
+	X(orphans_encrypted, "of these, encrypted (ESP)")           \
 	X(bad_checksum, "with a wrong checksum, if checked")        \
 	X(dropped, "dropped by a handler's verdict")                \
 	X(sent, "made by handlers")                                 \

@@ -242,6 +242,18 @@ describe("conn_log on", function()
 		}, "\n"), out)
 	end)
 
+	it("packets that are compressed or encrypted, and counted as such", function()
+		local code, _, err = kit.run { "--stats", "-q", kit.source .. "/scripts/conn_log.lua", "-r", kit.pcap(([[
+			0 raw 020000000002 020000000001 0800 4500 0020 0007 0000 40 6c 0000 c0000201 c0000202 0600 0002 cb48 cdc9
+			0 raw 020000000002 020000000001 0800 4500 0020 0008 0000 40 32 0000 c0000201 c0000202 00000001 00000001
+			0 raw 020000000002 020000000001 86dd 60000000 0008 32 40 20010db8000000000000000000000001 \
+			      20010db8000000000000000000000002 00000001 00000002
+		]])) }
+		assert.equal(0, code)
+		assert.matches("\n  orphans_compressed +1 ", err)
+		assert.matches("\n  orphans_encrypted +2 ", err)
+	end)
+
 	-- GTP-U, its UDP datagram in two IPv4 fragments, around a SYN.
 	it("a tunnel in fragments", function()
 		local inner = "4500 0028 0001 0000 40 06 0000 0a000001 0a000002 9c40 0050 000003e8 00000000 5002 ffff 0000 0000"
