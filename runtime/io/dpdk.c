@@ -673,10 +673,12 @@ static bool port_start(struct ports *p, struct port *port, bool spread, unsigned
 	if (rc < 0)
 		return fail(why, "port %u: %s", port->id, rte_strerror(-rc));
 	port->rxqs = spread ? workers : queues_to_read(&info);
-	port->txqs = p->lanes < info.max_tx_queues ? p->lanes : info.max_tx_queues;
-	/* It has them in pairs only, and says so as an error. */
-	if (!strcmp(info.driver_name, "net_tap"))
+	port->txqs = p->lanes;
+	/* Virtual devices have them in pairs (net_tap), and the other side reads as many as it writes (net_memif). */
+	if (!can_spread(port, &info, 1))
 		port->txqs = port->rxqs;
+	if (port->txqs > info.max_tx_queues)
+		port->txqs = info.max_tx_queues;
 	if (spread && workers > 1)
 		rss_set(&conf, &info);
 	conf.rxmode.offloads = info.rx_offload_capa & RX_OFFLOADS;

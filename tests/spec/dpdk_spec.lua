@@ -220,6 +220,97 @@ end)]] }
 		end)
 	end
 
+	-- mos-run between two devices, until it is stopped.
+	local function bridge(first, second, ...)
+		local eal = ("--no-huge -m 128 --vdev=%s --vdev=%s"):format(first, second)
+		return lan:start("r", { kit.run_path, "-p", "0:1", "--stats", "--eal", eal, ... },
+			"grep -q 'info: on port' $LOG.err")
+	end
+
+	local counts = kit.script [[
+local mos = require "mos"
+local n = 0
+mos.monitor {}:on("pkt_in", "snd", function() n = n + 1 end)
+mos.at_exit(function() print(n) end)]]
+
+	-- A file goes from host to host over both families.
+	local function hosts_talk()
+		local dir = kit.tmp ".www"
+		os.execute(("mkdir -p %s && head -c 1000000 /dev/urandom > %s/file"):format(dir, dir))
+		assert.is_true(lan:wait("c", "timeout 0.5 ping -c 1 10.7.0.2 && timeout 0.5 ping -c 1 fd00:7::2"))
+		lan:serve(dir)
+		for _, address in ipairs { "10.7.0.2", "[fd00:7::2]" } do
+			local fetch = ("curl -sS --max-time 60 -o %s.got http://%s/file && cmp %s.got %s/file"):format(dir, address, dir,
+				dir)
+			local code, _, err = lan:sh("c", fetch)
+			assert.equal(0, code, err)
+		end
+	end
+
+	local function stops(proc)
+		assert.equal(0, proc:stop())
+		assert.is_true(tonumber(proc:out()) > 100, proc:out())
+		assert.equal(stat(proc, "tcp_packets"), tonumber(proc:out()))
+	end
+
+	it("real hosts talk through af_xdp", function()
+		local proc = lan:start("r", { kit.run_path, "-p", 0, "--eal",
+			("--no-huge -m 128 --vdev=%s"):format "net_af_xdp0,iface=left",
+			counts })
+		if not lan:wait("r", ("grep -q 'info: on port' %s.err || test -s %s.code"):format(proc.path, proc.path))
+			or proc:stop() ~= 0 then
+			pending("the kernel has no AF_XDP: " .. proc:err())
+			return
+		end
+		proc = bridge("net_af_xdp0,iface=left", "net_af_xdp1,iface=right", counts)
+		hosts_talk()
+		stops(proc)
+	end)
+
+	local socket = ("/tmp/mos%d.sock"):format(require "ffi".C.getpid())
+	for name, devices in pairs {
+		memif = { "net_memif0,role=server,socket=%s,socket-abstract=no",
+			"net_memif0,role=client,socket=%s,socket-abstract=no" },
+		virtio = { "net_vhost0,iface=%s", "net_virtio_user0,path=%s,queues=1" },
+	} do
+		it("real hosts talk through two runs that are joined by shared memory: " .. name, function()
+			local first = bridge("net_af_packet0,iface=left", devices[1]:format(socket), counts)
+			local second = bridge("net_af_packet0,iface=right", devices[2]:format(socket), counts)
+			hosts_talk()
+			stops(second)
+			stops(first)
+			os.remove(socket)
+		end)
+	end
+
+	it("what a ring gives back goes on", function()
+		local out = kit.tmp ".pcap"
+		local proc = run({ "-p", "0:1", "-j", 1, kit.script [[
+require "mos".monitor { raw = true }:on("pkt_in", function() print(1) io.stdout:flush() end)]] },
+			{ ("net_pcap0,rx_pcap=%s,tx_pcap=%s"):format(http, out), "net_ring0" }, "test $(wc -l < $LOG.out) = 78")
+		assert.equal(78, stat(proc, "forwarded"))
+		assert.same(frames(http), frames(out))
+	end)
+
+	it("--busy-poll does not sleep", function()
+		local proc = bridge("net_af_packet0,iface=left", "net_af_packet1,iface=right", counts, "--busy-poll")
+		-- How often it slept until it had used a quarter of a second of a processor; an idle run would have a thousand
+		-- times.
+		local code, slept = lan:sh("r", ([[
+			cd /proc/%s
+			sleeps() { awk '/^voluntary/ { print $2 }' status; }
+			ticks() { awk '{ print $14 + $15 }' stat; }
+			a=$(sleeps) t=$(ticks)
+			for i in $(seq 400); do
+				[ $(($(ticks) - t)) -ge 25 ] && echo $(($(sleeps) - a)) && exit 0
+				ping -q -c 2 -i 0.05 127.0.0.1 >/dev/null
+			done
+			exit 1]]):format(proc.pid))
+		assert.equal(0, code)
+		assert.is_true(tonumber(slept) < 25, slept)
+		assert.equal(0, proc:stop())
+	end)
+
 	it("a pair that loses an interface is named, and the other one goes on", function()
 		lan:down()
 		lan = net.up { pairs = 2 }
