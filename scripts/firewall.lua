@@ -16,8 +16,9 @@ RULES is a file with a rule per line; the first that matches decides, and what n
   PORTS     80, or 8000-8080
   # begins a comment
 
-A TCP rule is asked once, when the connection starts: from is the client, to the server. Other packets are asked for one
-by one, as they are. `log` prints a line.
+Rules are asked once, when something starts: a TCP connection, where from is the client, to the server; datagrams of UDP
+between two ports; pings. What has been let pass goes on both ways; UDP and pings until there was none for a minute.
+Other packets are asked for one by one, as they are: ICMP errors need a rule. `log` prints a line.
 
   --default ACTION   what is done with what no rule matches (default pass)
   --help]]
@@ -203,6 +204,34 @@ mon:on("conn_start", "snd", function(conn, _, pkt)
 	conn:on("pkt_in", "snd", drop)
 end)
 
+local REMEMBERED_S, FLOWS_MAX = 60, 100000
+local flows = require "mos.recent"(REMEMBERED_S, FLOWS_MAX, function() return { at = -math.huge } end)
+
+-- What an answer has in common with what it answers; nil where packets are asked for one by one. May this begin a
+-- flow?
+local function flow_of(pkt, proto, from, from_port, to, to_port)
+	if proto == "udp" and from_port then
+		local a, b = from .. " " .. from_port, to .. " " .. to_port
+		return a < b and a .. " " .. b or b .. " " .. a, true
+	elseif proto == "icmp" then
+		local kind, _, id = pkt:icmp()
+		if kind == 8 or kind == 128 then
+			return ("%s %s %d"):format(from, to, id), true
+		elseif kind == 0 or kind == 129 then
+			return ("%s %s %d"):format(to, from, id), false
+		end
+	end
+end
+
+local function goes_on(flow)
+	local known, now = flow and flows:find(flow), mos.now()
+	if not known or now - known.at > REMEMBERED_S then
+		return false
+	end
+	flows:get(flow, now).at = now
+	return true
+end
+
 -- What belongs to no connection: another protocol, or TCP whose beginning was not seen, which may go either way.
 mon:on("orphan", function(_, _, pkt)
 	local from, to = pkt.src_addr, pkt.dst_addr
@@ -219,12 +248,20 @@ mon:on("orphan", function(_, _, pkt)
 	elseif pkt.ip_proto == 1 or pkt.ip_proto == 58 then
 		proto = "icmp"
 	end
+	local flow, begins = flow_of(pkt, proto, from, from_port, to, to_port)
+	if goes_on(flow) then
+		return
+	end
 	local rule = decide(proto, from, from_port, to, to_port)
 	if rule.action == "pass" and proto == "tcp" then
 		rule = decide(proto, to, to_port, from, from_port)
 	end
 	if rule.action ~= "pass" then
 		pkt:drop()
+	elseif flow and begins then
+		flows:get(flow, mos.now()).at = mos.now()
+	end
+	if rule.action ~= "pass" or begins then
 		log(rule, proto, from, to)
 	end
 end)

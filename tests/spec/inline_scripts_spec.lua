@@ -41,6 +41,19 @@ local talk = [[
 +.01  C .  7:7(0) ack 13
 ]]
 
+-- An ICMP echo of this type with this identifier, between addresses as hex.
+local function echo(time, from, to, kind, id)
+	local function sum(hex)
+		local n = 0
+		for word in hex:gmatch "%x%x%x%x" do n = n + tonumber(word, 16) end
+		return ("%04x"):format(65535 - (n % 65536 + math.floor(n / 65536)) % 65535)
+	end
+	local icmp = ("%02x00%%s%04x000161626364"):format(kind, id)
+	local ip = "450000200000400040" .. "01%s" .. from .. to
+	return ("%s raw %s0800%s%s"):format(time, ("02"):rep(12), ip:format(sum(ip:format "0000")),
+		icmp:format(sum(icmp:format "0000")))
+end
+
 local function rules(text)
 	return kit.write(kit.tmp ".rules", text)
 end
@@ -81,6 +94,39 @@ describe("firewall.lua", function()
 		local text = "0 C . 1:1(0) ack 1\n+.1 S . 1:1(0) ack 1"
 		assert.equal(0, #run("firewall", text, rules "drop from 10.0.0.1 to any port 80"))
 		assert.equal(2, #run("firewall", text, rules "drop udp\ndrop icmp"))
+	end)
+
+	it("lets answers pass to datagrams and pings that it let pass, for a minute", function()
+		local function left(text, ...)
+			local path = kit.tmp ".pcap"
+			local code, out, err = kit.run { script "firewall", "-r", kit.pcap(text), "-w", path, "--", ... }
+			assert.same({ 0, "" }, { code, err })
+			local _, list = kit.run { kit.script [[
+require "mos".monitor { raw = true }:on("pkt_in", function(_, _, p)
+	local _, _, from = p:udp()
+	print(from or p:icmp())
+end)]], "-r", path }
+			return list:gsub("\t[^\n]*", ""):gsub("\n", " "), out
+		end
+		local path = rules "pass log udp from 10.0.0.1 to any port 80\npass icmp from 10.0.0.1"
+		local list, out = left([[
+			0    S udp "not asked for"
+			+1   C udp "question"
+			+1   S udp "answer"
+			+50  S udp "and more"
+			+70  S udp "too late"
+			conn other
+			client 10.0.0.1:40001
+			+1   other.S udp "another port"
+			+1   other.C udp "question"
+			+1   other.S udp "answer"
+		]], path, "--default", "drop")
+		assert.equal("40000 80 80 40001 80 ", list)
+		assert.equal(("pass udp 10.0.0.1 -> 10.0.0.2, line 1\n"):rep(2), out)
+		local here, there = "0a000001", "0a000002"
+		assert.equal("8 0 3 ", (left(table.concat({ echo("0", there, here, 0, 5), echo("+1", here, there, 8, 5),
+			echo("+1", there, here, 0, 5), echo("+1", there, here, 0, 6), echo("+1", there, here, 8, 5),
+			echo("+1", there, here, 3, 5), echo("+1", here, there, 3, 5) }, "\n"), path, "--default", "drop")))
 	end)
 
 	it("names what is wrong, with its line", function()
@@ -323,19 +369,6 @@ end)]], "-r", path }
 		assert.equal(3, #list)
 		assert.equal("translated 3 packets, refused 1, ports in use 1\n", out)
 	end)
-
-	-- An ICMP echo of this type with this identifier, between addresses as hex.
-	local function echo(time, from, to, kind, id)
-		local function sum(hex)
-			local n = 0
-			for word in hex:gmatch "%x%x%x%x" do n = n + tonumber(word, 16) end
-			return ("%04x"):format(65535 - (n % 65536 + math.floor(n / 65536)) % 65535)
-		end
-		local icmp = ("%02x00%%s%04x000161626364"):format(kind, id)
-		local ip = "450000200000400040" .. "01%s" .. from .. to
-		return ("%s raw %s0800%s%s"):format(time, ("02"):rep(12), ip:format(sum(ip:format "0000")),
-			icmp:format(sum(icmp:format "0000")))
-	end
 
 	it("translates pings, and lets out nothing else", function()
 		local list, out = datagrams(table.concat({ echo("0", "0a000001", "0a000002", 8, 77),
