@@ -141,16 +141,29 @@ static bool is_keepalive(const struct mos_end *e, const struct mos_end *peer, co
 }
 
 /*
+ * Captures without handshakes tend to lack more than these: what somebody filtered or sampled. Is it so here, and does p
+ * acknowledge what its receiver may have sent by now? Who is not on the way can only guess that (RFC 5961 5.2).
+ */
+static bool skips(const struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p)
+{
+	if ((e->flags | peer->flags) & MOS_END_SYN || !(p->tcp_flags & MOS_TH_ACK) || !(e->flags & MOS_END_ACK))
+		return false;
+	if (!(peer->flags & MOS_END_BASE))
+		return true;
+	return seq_leq(e->ack - WINDOW_SLACK, p->ack) && seq_leq(p->ack, end_max(peer) + WINDOW_SLACK);
+}
+
+/*
  * Data that starts further beyond everything sent than any window reaches. One such segment is noise or an attack; a few in
  * a row mean that the capture missed a stretch.
  */
-static bool strays(struct mos_end *e, const struct mos_end *peer, uint32_t seq)
+static bool strays(struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p)
 {
 	uint32_t from = end_next(e);
 
 	if (peer->flags & MOS_END_ACK && seq_gt(peer->ack, from))
 		from = peer->ack;
-	if (seq_leq(seq, from + (peer->win > WINDOW_SLACK ? peer->win : WINDOW_SLACK))) {
+	if (seq_leq(p->seq, from + (peer->win > WINDOW_SLACK ? peer->win : WINDOW_SLACK)) || skips(e, peer, p)) {
 		e->strays = 0;
 		return false;
 	}
@@ -264,7 +277,7 @@ static void note_payload(struct tracker *t, struct mos_end *e, struct mos_end *p
 	if (is_far_below(e, peer, seq + p->payload_len)) {
 		if (goes_on_ahead(e, peer))
 			off = (int64_t)(e->nxt_off + (seq - end_next(e)));
-	} else if (strays(e, peer, seq)) {
+	} else if (strays(e, peer, p)) {
 		s->error = MOS_ERR_OUT_OF_WINDOW;
 		s->ignored = true;
 		return;

@@ -131,6 +131,13 @@ local cases = {
 		+.01 S .  1:5(4) ack 1
 		+.01 C .  1:1(0) ack 10
 	]] },
+	{ "midstream, and most of it was left out of the capture", "OTH ^dDg 8 2000008 1999995", [[
+		0    S P. 1:5(4) ack 1
+		+.01 C P. 1:5(4) ack 5
+		+.01 S P. 2000000:2000004(4) ack 5
+		+.01 C P. 5:9(4) ack 2000004
+		+.01 S P. 2000004:2000009(5) ack 9
+	]] },
 	{ "fast open, accepted", "S1 SDhdA 4 4 0", [[
 		0    C S  0:4(4)
 		+.01 S S. 0:0(0) ack 5
