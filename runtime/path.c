@@ -287,11 +287,13 @@ __attribute__((noinline)) static bool fragment_packet(struct worker *w, struct m
 		return false;
 	whole->hash = key_hash(&whole->key, &w->seed);
 	w->fragment = p;
+	uint32_t mss = rewrite_mss_of(w, whole);
+
 	if (!segment_packet(w, whole))
 		return false;
 	if (whole->verdict == MOS_DROPPED)
 		p->verdict = MOS_DROPPED;
-	else if (whole->data != w->defrag.whole)
+	else if (whole->data != w->defrag.whole || (whole->changed && rewrite_whole(w, whole, mss)))
 		*p = *whole;
 	return true;
 }

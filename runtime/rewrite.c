@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "connection.h"
 #include "pkt/bytes.h"
 #include "pkt/edit.h"
 #include "tcp/end.h"
@@ -312,9 +313,9 @@ struct edited {
  * Bytes that one packet may carry: as many as its sender put into one, or as its receiver announced (RFC 6691: less the
  * options), whichever is more. For fragments, which the path did not take whole, only the latter.
  */
-static uint32_t payload_limit(const struct worker *w, const struct mos_conn *c, const struct mos_packet *p, int side)
+static uint32_t payload_limit(const struct worker *w, const struct mos_packet *p, uint32_t mss)
 {
-	uint32_t mss = rewrite_mss(c, side), options = p->tcp_hlen - 20u;
+	uint32_t options = p->tcp_hlen - 20u;
 	uint32_t limit = mss > options ? mss - options : 1;
 	uint32_t most = IP_MAX - (p->payload - p->l3);
 
@@ -413,7 +414,7 @@ static bool needs_an_answer(const struct edited *s)
 	return s->p->payload_len && !s->len && !(s->p->tcp_flags & (MOS_TH_FIN | MOS_TH_RST));
 }
 
-static bool edit_packet(struct worker *w, const struct mos_conn *c, struct mos_packet *p, struct edited *s, int side)
+static bool edit_packet(struct worker *w, struct mos_packet *p, struct edited *s, uint32_t mss)
 {
 	struct mos_packet first;
 	uint8_t *bytes;
@@ -424,7 +425,7 @@ static bool edit_packet(struct worker *w, const struct mos_conn *c, struct mos_p
 	bool fin = p->tcp_flags & MOS_TH_FIN;
 
 	s->len = (uint32_t)edits_image_len(s->edits, s->off, count, fin);
-	s->limit = payload_limit(w, c, p, side);
+	s->limit = payload_limit(w, p, mss);
 	bytes = arena_get(&w->outbox.arena, s->len);
 	if (!bytes || !packet_like(w, p, s->len < s->limit ? s->len : s->limit, &first))
 		return false;
@@ -463,10 +464,26 @@ static bool translate_packet(struct worker *w, const struct mos_conn *c, struct 
 
 	s.out = edits_out(s.edits, s.off, !p->payload_len && !touched);
 	if (!syn && (s.skip || touched || p == &w->whole))
-		return edit_packet(w, c, p, &s, side);
+		return edit_packet(w, p, &s, rewrite_mss(c, side));
 	if (s.out != s.off)
 		set_seq(p, p->seq + (uint32_t)(s.out - s.off));
 	return true;
+}
+
+bool rewrite_whole(struct worker *w, struct mos_packet *whole, uint32_t mss)
+{
+	const struct edits none = { 0 };
+	const struct mos_end numbers = { .isn = whole->seq - 1 };
+	struct edited s = { .edits = &none, .p = whole, .e = &numbers };
+
+	return edit_packet(w, whole, &s, mss);
+}
+
+uint32_t rewrite_mss_of(const struct worker *w, const struct mos_packet *p)
+{
+	const struct mos_conn *c = connection_find(w, p);
+
+	return c ? rewrite_mss(c, p->dir ^ c->cli) : MSS_UNKNOWN;
 }
 
 static void note_left(struct rewrite *r, const struct mos_conn *c, const struct segment *s, const struct mos_packet *p)

@@ -50,6 +50,15 @@ void rewrite_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, 
 /* Bytes of a segment of side's, options included, as its receiver announced. */
 uint32_t rewrite_mss(const struct mos_conn *c, int side);
 
+/* The same of a packet's connection, if it has one. */
+uint32_t rewrite_mss_of(const struct worker *w, const struct mos_packet *p);
+
+/*
+ * A segment that came in fragments and was written to leaves as one segment, or as several of what its receiver takes: it
+ * becomes the first, with the link-layer header of the fragment that completed it. False if it cannot: in a tunnel.
+ */
+bool rewrite_whole(struct worker *w, struct mos_packet *whole, uint32_t mss);
+
 /* The connection goes. */
 void rewrite_end(struct worker *w, struct mos_conn *c);
 

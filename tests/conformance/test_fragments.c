@@ -121,6 +121,40 @@ static void a_dropped_segment_loses_the_fragment_that_completes_it(void **state)
 	replay_fini(&r);
 }
 
+static void overwrite(mctx_t m, int sock, int side, event_t event, struct filter_arg *arg)
+{
+	struct mos_packet *p = worker_of(m)->d.ctx->pkt;
+
+	(void)sock, (void)side, (void)event, (void)arg;
+	if (p->payload_len)
+		assert_int_equal(packet_overwrite(p, EDIT_PAYLOAD, 1, "XY", 2), 0);
+}
+
+static void a_segment_that_is_written_to_leaves_whole(void **state)
+{
+	(void)state;
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct replay r;
+
+		replay_init(&r, NULL);
+		r.ipv6 = ipv6;
+		r.w->d.passive[r.sock].family = 0; /* both */
+		assert_int_equal(mtcp_register_callback(&r.w->mctx, r.sock, MOS_ON_PKT_IN, MOS_HK_SND, overwrite), 0);
+		open_connection(&r);
+		split(&r);
+		assert_int_equal(path_burst(r.w, 2), 2);
+		struct mos_packet p = r.w->burst[1];
+
+		assert_int_equal(packet_decode(&p), MOS_DECODED_TCP);
+		assert_int_equal(p.link, 1);
+		assert_int_equal(p.payload_len, LEN);
+		assert_int_equal(p.caplen, p.payload + LEN);
+		assert_memory_equal(p.data + p.payload + 1, "XY", 2);
+		assert_true(packet_checksums_ok(&p));
+		replay_fini(&r);
+	}
+}
+
 static void with_checksums_verified_a_damaged_fragment_completes_nothing(void **state)
 {
 	(void)state;
@@ -148,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_segment_in_fragments_is_heard_as_a_whole_segment_is),
 		cmocka_unit_test(a_dropped_segment_loses_the_fragment_that_completes_it),
+		cmocka_unit_test(a_segment_that_is_written_to_leaves_whole),
 		cmocka_unit_test(with_checksums_verified_a_damaged_fragment_completes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
