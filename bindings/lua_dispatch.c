@@ -79,6 +79,7 @@ static void take_out_at(struct lua_dispatch *d, const struct place *p)
 		if (r->event == p->event && slot_hook(r->slot) == p->hook && r->handler.ref)
 			put_nothing(d, STACK_HANDLERS, r->handler.ref & REF_NUMBER);
 	}
+	d->w->unheard |= p->kind == PLACE_HANDLER || p->kind == PLACE_FILTER;
 	if (p->kind == PLACE_TIMER)
 		timers_drop(&d->w->timers, p->number);
 }
@@ -98,6 +99,7 @@ static void take_out_running(struct lua_dispatch *d, const struct place *p)
 	const struct mos_ctx *x = d->w->d.ctx;
 
 	put_nothing(d, STACK_HANDLERS, d->ref);
+	d->w->unheard = true;
 	if (!x->conn)
 		return;
 	const struct hset *set = hset_at(&d->w->d.sets, x->socks[x->sock - PASSIVE_MAX].set);

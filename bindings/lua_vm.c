@@ -175,6 +175,7 @@ static void give_up(struct lua_vm *vm, const char *reason)
 	log_error("the script is not run any more: it cannot begin afresh: %s", reason);
 	vm->w->d.engine = (struct engine){ .handle = NULL };
 	vm->w->d.sets.hold = NULL;
+	vm->w->unheard = true;
 }
 
 /* The state is lost. Its machine code stays mapped: only LuaJIT knows where it is. */
@@ -357,6 +358,7 @@ static void swap(struct worker *w, void *arg)
 	if (r->rc < 0)
 		return;
 	contain_clear(&r->vm->contain);
+	w->unheard = false;
 	r->vm->reloads++;
 	r->pause_ns = clock_ns() - began;
 }

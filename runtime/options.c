@@ -369,6 +369,7 @@ static int set_on_error(struct options *o, const char *value, const struct reaso
 	for (unsigned i = 0; i < sizeof(on_error_names) / sizeof(on_error_names[0]); i++) {
 		if (!strcmp(value, on_error_names[i])) {
 			o->set.on_error = i;
+			o->on_error_said = true;
 			return 0;
 		}
 	}
@@ -664,6 +665,8 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
 	o->nargs = argc - optind;
 	/* What a card or the receiver would refuse changes nothing here either; captures hold unfinished ones. */
 	o->set.verify_checksums |= o->npairs > 0;
+	if (o->set.fail_closed && !o->on_error_said)
+		o->set.on_error = ON_ERROR_DROP;
 	return check_whole(o, &why);
 }
 

@@ -37,9 +37,10 @@ struct options {
 	bool watch;          /* reload the script when its files change */
 	uint64_t canary_ns;  /* how long a new script runs on one worker first */
 
-	unsigned workers;  /* 0: as many as the input suggests */
-	unsigned repeat;   /* how often to give the packets, from memory; 0: once, from the files */
-	uint32_t no_decap; /* for packet_decap_off */
+	bool on_error_said; /* set.on_error is as the command line says */
+	unsigned workers;   /* 0: as many as the input suggests */
+	unsigned repeat;    /* how often to give the packets, from memory; 0: once, from the files */
+	uint32_t no_decap;  /* for packet_decap_off */
 
 	bool check;   /* load the script, run nothing */
 	bool explain; /* say what happens to each packet */

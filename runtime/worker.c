@@ -195,6 +195,15 @@ void worker_rest(struct worker *w)
 		takeover_walk(w, FOLLOW_PER_BURST);
 }
 
+/* --fail-closed: not all handlers that would be asked about these are. */
+static void burst_refuse(struct worker *w, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		w->stats.dropped += w->burst[i].verdict != MOS_DROPPED;
+		w->burst[i].verdict = MOS_DROPPED;
+	}
+}
+
 static int run(struct worker *w, void (*tick)(void *arg), void *arg)
 {
 	while (!w->failed && !is_stopped(w)) {
@@ -203,7 +212,11 @@ static int run(struct worker *w, void (*tick)(void *arg), void *arg)
 		if (n < 0)
 			return n;
 		path_advance(w, w->in->now_ns);
-		int rc = burst_leave(w, path_burst(w, (unsigned)n));
+		unsigned handled = path_burst(w, (unsigned)n);
+
+		if (w->unheard && w->set.fail_closed && w->in->sends)
+			burst_refuse(w, handled);
+		int rc = burst_leave(w, handled);
 
 		if (n)
 			w->in->ops->free_burst(w->in);

@@ -94,6 +94,7 @@ struct worker {
 
 	const int *stop; /* set by a signal or another thread; NULL: never */
 	bool failed;     /* a handler failed and on_error says stop */
+	bool unheard;    /* the program, or a handler or filter of it, is not run any more */
 	bool halted;     /* failed, or the script engine has to be seen to: see worker_go_on */
 	uint16_t live;   /* what mos_conn.flags & (LIVE | EPOCH) is of a connection that may be used as it is */
 	struct takeover *takeover; /* a script takes over, connections follow; NULL: none does */

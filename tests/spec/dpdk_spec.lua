@@ -146,6 +146,32 @@ mos.at_exit(function() if mos.worker == mos.workers then print("conns", conns:su
 		end
 	end)
 
+	it("packets pass a script that is not whole any more, or do not: --fail-open, --fail-closed", function()
+		local marker = kit.tmp ".marker"
+		for name, source in pairs {
+			["handler .- is taken out"] = [[
+local mon = mos.monitor { raw = true }
+mon:on("pkt_in", function() error "always" end)]],
+			["the script is not run any more"] = ([[
+if io.open(%q) then error "not again" end
+io.open(%q, "w"):close()
+mos.monitor { raw = true }:on("pkt_in", function() while true do end end)]]):format(marker, marker),
+		} do
+			for _, how in ipairs { "--fail-open", "--fail-closed" } do
+				os.remove(marker)
+				local control = ("/tmp/mos%d.ctl"):format(require "ffi".C.getpid())
+				local proc = run({ "-p", "0:1", "--control", control, "--max-errors", "1/s", "--script-timeout", "4ms", how,
+					kit.script('local mos = require "mos"\n' .. source) },
+					{ ("net_pcap0,rx_pcap=%s,tx_pcap=%s"):format(http, kit.tmp ".pcap"),
+						("net_pcap1,rx_pcap=%s,tx_pcap=%s"):format(kit.pcap "0 C S 0:0(0)", kit.tmp ".pcap") },
+					("%s ctl --control %s stats | grep -q '^packets *40$'"):format(kit.run_path, control))
+				assert.matches(name, proc:err())
+				assert.equal(how == "--fail-open" and 40 or 0, stat(proc, "forwarded"))
+				assert.equal(how == "--fail-open" and 0 or 40, stat(proc, "dropped"))
+			end
+		end
+	end)
+
 	it("every worker has queues of its own where the port spreads by addresses", function()
 		local proc = run({ "-p", "0:1", "-j", 2, kit.script [[
 local mos = require "mos"

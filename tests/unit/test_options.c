@@ -245,8 +245,12 @@ static void interfaces_are_watched_or_paired(void **state)
 	assert_int_equal(l.o.workers, 3);
 	assert_string_equal(l.o.user, "nobody");
 	assert_true(l.o.set.fail_closed);
+	assert_int_equal(l.o.set.on_error, ON_ERROR_DROP);
 	options_fini(&l.o);
+	parse_fine(&l, "a.lua --on-error=pass --fail-closed");
+	assert_int_equal(l.o.set.on_error, ON_ERROR_PASS);
 	parse_fine(&l, "a.lua --fail-closed --fail-open");
+	assert_int_equal(l.o.set.on_error, ON_ERROR_PASS);
 	assert_false(l.o.set.fail_closed);
 	assert_int_equal(l.o.workers, 0);
 	options_fini(&l.o);
