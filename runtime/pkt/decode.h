@@ -15,14 +15,14 @@
  * (VLAN and QinQ tags, any depth up to 8), raw IP (12, 14, 101, 228, 229), BSD null and loopback (either byte order),
  * Linux cooked v1 and v2, PPP (with or without address and control bytes, protocol compressed or not), PPP on serial
  * lines and Cisco HDLC, FDDI, IEEE 802.11, bare or behind radiotap, Prism, AVS or PPI headers, PKTAP, Linux's
- * netfilter log. Reads nothing outside data[0..caplen).
+ * netfilter log, IP over InfiniBand. Reads nothing outside data[0..caplen).
  *
  * Of 802.11, unencrypted data frames are decoded, QoS and four-address ones too; of several payloads in one (an A-MSDU)
  * the first is. Fragments and frames that radiotap says arrived broken are MOS_DECODED_OTHER.
  *
  * What carries another packet is decoded to the innermost one, at most eight deep: MPLS (IP, and Ethernet
- * pseudowires), PPPoE, PBB, VN-Tag, E-Tag, FabricPath; IP in IP, AH, GRE (also PPTP, NVGRE, ERSPAN I to III, 802.11 of
- * Aruba's); in UDP, known by either port, VXLAN (4789, 8472, GPE 4790), Geneve (6081), GTP-U (2152), Teredo (3544, and by its
+ * pseudowires), PPPoE, PBB, VN-Tag, E-Tag, Cisco's metadata, FabricPath; IP in IP, AH, GRE (also PPTP, NVGRE, ERSPAN I to III, 802.11 of
+ * Aruba's, WCCP); in UDP, known by either port, VXLAN (4789, 8472, GPE 4790), Geneve (6081), GTP-U (2152), Teredo (3544, and by its
  * addresses on any port), GRE (4754), MPLS (6635), L2TP (1701) and AYIYA (5072). Where there is no decodable packet
  * in an IP packet, or a malformed one in what only a port says is a tunnel, the IP packet around it is the result, as
  * MOS_DECODED_IP. Fragments are not looked into, nor are packets that ICMP errors quote.
@@ -62,7 +62,7 @@ enum decap_kind {
 	DECAP_MPLS,
 	DECAP_PPPOE,
 	DECAP_PBB,
-	DECAP_VNTAG, /* and 802.1BR's E-Tag */
+	DECAP_VNTAG, /* and E-Tag, Cisco's metadata */
 	DECAP_FABRICPATH,
 	DECAP_IPIP, /* IP in IP, 6in4 and the like */
 	DECAP_AH,

@@ -28,12 +28,14 @@ enum layer {
 	LAYER_PPI,
 	LAYER_PKTAP,
 	LAYER_NFLOG,
+	LAYER_IPOIB,
 	LAYER_WIFI,
 	LAYER_MPLS,
 	LAYER_PPPOE,
 	LAYER_PBB,
 	LAYER_VNTAG,
 	LAYER_ETAG,
+	LAYER_CMD, /* Cisco's metadata */
 	LAYER_FABRICPATH,
 	LAYER_IP, /* 4 or 6, by its first nibble */
 	LAYER_IP4,
@@ -132,12 +134,14 @@ enum layer prism_decode(struct cursor *c);
 enum layer ppi_decode(struct cursor *c);
 enum layer pktap_decode(struct cursor *c);
 enum layer nflog_decode(struct cursor *c);
+enum layer ipoib_decode(struct cursor *c);
 enum layer wifi_decode(struct cursor *c);
 enum layer mpls_decode(struct cursor *c);
 enum layer pppoe_decode(struct cursor *c);
 enum layer pbb_decode(struct cursor *c);
 enum layer vntag_decode(struct cursor *c);
 enum layer etag_decode(struct cursor *c);
+enum layer cmd_decode(struct cursor *c);
 enum layer fabricpath_decode(struct cursor *c);
 enum layer ip_decode(struct cursor *c);
 enum layer ip4_decode(struct cursor *c);

@@ -40,6 +40,8 @@ enum layer link_layer(int link)
 		return LAYER_IP4;
 	case 229:
 		return LAYER_IP6;
+	case 242:
+		return LAYER_IPOIB;
 	case 239:
 		return LAYER_NFLOG;
 	case 258:
@@ -76,6 +78,8 @@ enum layer ethertype_layer(struct cursor *c, uint16_t type)
 		return LAYER_PBB;
 	case 0x8903:
 		return LAYER_FABRICPATH;
+	case 0x8909:
+		return LAYER_CMD;
 	case 0x8926:
 		return LAYER_VNTAG;
 	case 0x893f: /* 802.1BR */
@@ -172,6 +176,12 @@ enum layer sll_decode(struct cursor *c)
 enum layer sll2_decode(struct cursor *c)
 {
 	return cooked_layer(c, 0, 20);
+}
+
+/* IP over InfiniBand (RFC 4391 6), behind the global routing header of 40 bytes. */
+enum layer ipoib_decode(struct cursor *c)
+{
+	return cooked_layer(c, 40, 44);
 }
 
 /*

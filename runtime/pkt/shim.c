@@ -136,6 +136,26 @@ enum layer etag_decode(struct cursor *c)
 	return type_or_length_layer(c, type);
 }
 
+/* Cisco's metadata, such as a security group: version 1, a length in words, so many of them, then an Ethernet type. */
+enum layer cmd_decode(struct cursor *c)
+{
+	if (!decap_is_on(DECAP_VNTAG) || !cursor_descend(c))
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (cursor_room(c) < 2)
+		return layer_stop(c, MOS_DECODE_CUT_VLAN);
+	const uint8_t *h = cursor_at(c);
+	uint32_t len = 2 + h[1] * 4U;
+
+	if (h[0] != 1)
+		return layer_stop(c, MOS_DECODED_OTHER);
+	if (cursor_room(c) < len + 2)
+		return layer_stop(c, MOS_DECODE_CUT_VLAN);
+	uint16_t type = load_be16(h + len);
+
+	c->off += len + 2;
+	return type_or_length_layer(c, type);
+}
+
 /* Cisco's FabricPath: behind its addresses a tree and a time to live in 2 bytes, then the frame. */
 enum layer fabricpath_decode(struct cursor *c)
 {

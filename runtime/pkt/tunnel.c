@@ -33,22 +33,6 @@ enum layer tunnel_layer(struct cursor *c, uint8_t proto)
 	return next;
 }
 
-static enum layer tunnel_type_layer(struct cursor *c, uint16_t type)
-{
-	bool aruba = type >= 0x8200 && type <= 0x8370 && (type & 15) == 0; /* as many queues of one kind */
-
-	if (aruba)
-		return LAYER_WIFI;
-	switch (type) {
-	case 0x6558: /* transparent Ethernet bridging: NVGRE (RFC 7637 3.2), Geneve */
-		return LAYER_ETHERNET;
-	case 0x880b:
-		return LAYER_PPP;
-	default:
-		return ethertype_layer(c, type);
-	}
-}
-
 /* Step over a tunnel's header of len bytes. */
 static bool tunnel_skip(struct cursor *c, uint32_t len)
 {
@@ -58,6 +42,24 @@ static bool tunnel_skip(struct cursor *c, uint32_t len)
 	}
 	c->off += len;
 	return true;
+}
+
+static enum layer tunnel_type_layer(struct cursor *c, uint16_t type)
+{
+	bool aruba = type >= 0x8200 && type <= 0x8370 && (type & 15) == 0; /* as many queues of one kind */
+
+	if (aruba)
+		return LAYER_WIFI;
+	if (type == 0x883e) /* WCCP: version 2 has a header of 4 bytes, which begins with 0 or 1 */
+		return (cursor_room(c) && *cursor_at(c) >> 4 == 4) || tunnel_skip(c, 4) ? LAYER_IP4 : LAYER_NONE;
+	switch (type) {
+	case 0x6558: /* transparent Ethernet bridging: NVGRE (RFC 7637 3.2), Geneve */
+		return LAYER_ETHERNET;
+	case 0x880b:
+		return LAYER_PPP;
+	default:
+		return ethertype_layer(c, type);
+	}
 }
 
 /* ERSPAN II has a header of 8 bytes; III one of 12, and 8 more where its last bit says so. I has none. */

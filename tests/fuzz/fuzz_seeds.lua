@@ -9,7 +9,8 @@ end
 local TEXTS = { "handshake", "http", "loss", "midstream", "reorder" }
 
 -- The list in fuzz_decode.c.
-local LINKS = { 1, 0, 9, 10, 12, 14, 50, 101, 104, 105, 108, 113, 119, 127, 163, 192, 228, 229, 276, 258, 9999, 239 }
+local LINKS = { 1, 0, 9, 10, 12, 14, 50, 101, 104, 105, 108, 113, 119, 127, 163, 192, 228, 229, 276, 258, 9999, 239,
+	242 }
 
 local function be16(n)
 	return string.char(math.floor(n / 256) % 256, n % 256)
@@ -56,6 +57,9 @@ local function frames()
 	add(0, eth("88e7", hex "00000001" .. inner))
 	add(0, eth("8926", hex "00000001 0800" .. in4))
 	add(0, eth("893f", hex "e00000640000 0800" .. in4))
+	add(0, eth("8909", hex "0101 0001 0002 0800" .. in4))
+	add(5, ip4(47, hex "0000 883e 00010002" .. in4))
+	add(22, ("\0"):rep(40) .. hex "86dd 0000" .. in6)
 	add(0, eth("8903", hex "0440" .. inner))
 	for _, payload in ipairs { in4, in6 } do
 		add(5, ip4(payload == in4 and 4 or 41, payload))
