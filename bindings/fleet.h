@@ -4,6 +4,7 @@
 #ifndef MOS_BINDINGS_FLEET_H
 #define MOS_BINDINGS_FLEET_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,23 @@ struct watched {
 	uint64_t state[4]; /* modification time, size, inode, device; 0: it is not there */
 };
 
+/* A reload, on a thread of its own: the control thread goes on answering. */
+struct reload_job {
+	pthread_t thread;
+	bool running, done; /* running: from its begin until the control thread has seen that it is done */
+	bool answers;       /* it is over, and whoever asked for it has still to be told */
+	char *path;         /* owned; NULL: what runs, again */
+	int worker;         /* from 0; -1: all */
+	const char *why;    /* who asked for it */
+	uint64_t began_ns;
+	int rc; /* 0, or -1 with one line in err */
+	uint64_t pause_ns[2];
+	char err[512];
+};
+
+/* A reload's why: the control socket. */
+extern const char by_request[];
+
 struct fleet {
 	struct crew *crew;
 	struct lua_vm *vm[WORKERS_MAX];     /* NULL: the program is a shared object, or there is none */
@@ -35,6 +53,7 @@ struct fleet {
 	bool ending;
 	int hangup; /* SIGHUP has come */
 	uint64_t began_ns;
+	struct reload_job job;
 	uint64_t reloads, refused; /* since the start */
 	char fault[512];           /* why the last one was refused; "": it was not */
 	struct watched *file;
@@ -53,13 +72,20 @@ void fleet_stop(struct fleet *f);
 void fleet_hangup(struct fleet *f);
 
 /*
- * On the control thread: have the script, or object, in the file at path (NULL: the one that runs) take over, worker after worker, or
- * on one (from 0; -1: on all). With a canary on the first alone for a while, and back again if it fails more often than
- * the old one did. 0, with the median and longest pause in pause_ns, or -1 with one line in err: then no worker has it.
+ * On the control thread: begin to have the script, or object, in the file at path (NULL: the one that runs) take over, worker
+ * after worker, or on one (from 0; -1: on all). With a canary on the first alone for a while, and back again if it fails
+ * more often than the old one did. 0, or -1 with one line in err: then it has not begun, for one at a time is under way.
  */
-int fleet_reload(struct fleet *f, const char *path, int worker, uint64_t pause_ns[2], char *err, size_t errlen);
+int fleet_reload(struct fleet *f, const char *path, int worker, const char *why, char *err, size_t errlen);
 
-/* Answer a request of the control socket. */
-void fleet_answer(void *fleet, const struct request *r, struct answer *a);
+/* Is one under way? */
+bool fleet_reloads(const struct fleet *f);
+
+/* Do what j says, and fill in its rc (with -1, no worker has the new one), err, and the median and longest pause. */
+void fleet_exchange(struct fleet *f, struct reload_job *j);
+
+/* Answer a request of the control socket: server_ops.answer and later. */
+bool fleet_answer(void *fleet, const struct request *r, struct answer *a);
+bool fleet_answer_later(void *fleet, struct answer *a);
 
 #endif

@@ -1,6 +1,7 @@
 /* The commands of the control socket. docs/control.md describes them. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ static uint64_t clock_ns(void)
 /* A worker's state as it is between two bursts. */
 struct look {
 	struct lua_vm *vm;
+	struct native *native;
 	struct stats stats;
 	struct vm_health health;
 	uint32_t conns;
@@ -45,11 +47,13 @@ static void look_at(struct worker *w, void *arg)
 	l->following = w->takeover;
 	if (l->vm)
 		vm_health(l->vm, &l->health);
+	else if (l->native)
+		l->health.reloads = native_reloads(l->native);
 }
 
 static int look(const struct fleet *f, unsigned i, struct look *l)
 {
-	*l = (struct look){ .vm = f->vm[i] };
+	*l = (struct look){ .vm = f->vm[i], .native = f->native[i] };
 	return crew_call(f->crew, i, look_at, l);
 }
 
@@ -72,6 +76,10 @@ static void answer_status(struct fleet *f, const struct request *r, struct answe
 	answer_real(a, "uptime", (double)(clock_ns() - f->began_ns) / 1e9);
 	answer_number(a, "packets", packets);
 	answer_number(a, "connections", conns);
+	if (fleet_reloads(f)) {
+		answer_string(a, "reload_under_way", f->job.path ? f->job.path : f->script);
+		answer_real(a, "reload_seconds", (double)(clock_ns() - f->job.began_ns) / 1e9);
+	}
 	answer_number(a, "reloads", f->reloads);
 	answer_number(a, "refused_reloads", f->refused);
 	if (f->native[0])
@@ -80,36 +88,100 @@ static void answer_status(struct fleet *f, const struct request *r, struct answe
 		answer_string(a, "last_refused", f->fault);
 }
 
-/* Nanoseconds of the handlers in Lua of one built-in event at one hook, on average, sampled. */
-static void answer_time(struct answer *a, unsigned slot, const struct stats *s)
-{
-	char name[64];
+/* A counter, or the nanoseconds of the handlers in Lua of one built-in event at one hook, on average, sampled. */
+struct figure {
+	char name[48];
+	uint64_t n;
+	bool there; /* it has a value */
+};
 
-	if (!s->sampled[slot])
-		return;
+#define X(field, meaning) +1
+enum { COUNTERS = 0 STATS_LIST(X), FIGURES = COUNTERS + 1 + SLOT_COUNT };
+#undef X
+
+static void time_figure(struct figure *to, unsigned slot, const struct stats *s)
+{
 	const struct event *e = event_find(slot_event(slot));
 	uint32_t hook = slot_hook(slot);
 	const char *at = hook == MOS_HK_SND ? "_snd" : hook == MOS_HK_RCV ? "_rcv" : "";
 
-	snprintf(name, sizeof(name), "ns_%s%s", e ? e->name : "?", at);
-	answer_number(a, name, s->sampled_ns[slot] / s->sampled[slot]);
+	snprintf(to->name, sizeof(to->name), "ns_%s%s", e ? e->name : "?", at);
+	to->there = s->sampled[slot];
+	to->n = to->there ? s->sampled_ns[slot] / s->sampled[slot] : 0;
+}
+
+/* All that there are, in the same places whatever the worker. */
+static void take_figures(struct figure to[FIGURES], const struct stats *s)
+{
+#define X(field, meaning) *to++ = (struct figure){ #field, s->field, true };
+	STATS_LIST(X)
+#undef X
+	*to++ = (struct figure){ "gc_longest_us", s->gc_longest_us, true };
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		time_figure(to++, i, s);
+}
+
+static void answer_figures(struct answer *a, const struct figure *v)
+{
+	for (unsigned k = 0; k < FIGURES; k++)
+		if (v[k].there)
+			answer_number(a, v[k].name, v[k].n);
+}
+
+/* For people, several workers are columns beside their sum. */
+static void answer_columns(struct answer *a, const struct figure *sum, const struct figure (*of)[FIGURES],
+			   const unsigned *worker, unsigned n)
+{
+	answer_text(a, "%-22s %14s", "", "all");
+	for (unsigned i = 0; i < n; i++)
+		answer_text(a, "  %10s %3u", "worker", worker[i]);
+	answer_text(a, "\n");
+	for (unsigned k = 0; k < FIGURES; k++) {
+		if (!sum[k].there)
+			continue;
+		answer_text(a, "%-22s %14" PRIu64, sum[k].name, sum[k].n);
+		for (unsigned i = 0; i < n; i++)
+			answer_text(a, "  %14" PRIu64, of[i][k].n);
+		answer_text(a, "\n");
+	}
+}
+
+static void answer_each(struct answer *a, const struct figure (*of)[FIGURES], const unsigned *worker, unsigned n)
+{
+	answer_list(a, "workers");
+	for (unsigned i = 0; i < n; i++) {
+		answer_item(a);
+		answer_number(a, "worker", worker[i]);
+		answer_figures(a, of[i]);
+		answer_item_end(a);
+	}
+	answer_list_end(a);
 }
 
 static void answer_stats(struct fleet *f, const struct request *r, struct answer *a)
 {
+	struct figure(*of)[FIGURES] = calloc(f->crew->n, sizeof(*of)), all[FIGURES];
+	unsigned worker[WORKERS_MAX], n = 0;
 	struct stats sum = { 0 };
 	struct look l;
 
 	(void)r;
-	for (unsigned i = 0; i < f->crew->n; i++)
-		if (look(f, i, &l) == 0)
-			stats_add(&sum, &l.stats);
-#define X(field, meaning) answer_number(a, #field, sum.field);
-	STATS_LIST(X)
-#undef X
-	answer_number(a, "gc_longest_us", sum.gc_longest_us);
-	for (unsigned i = 0; i < SLOT_COUNT; i++)
-		answer_time(a, i, &sum);
+	for (unsigned i = 0; of && i < f->crew->n; i++) {
+		if (look(f, i, &l) < 0)
+			continue;
+		stats_add(&sum, &l.stats);
+		take_figures(of[n], &l.stats);
+		worker[n++] = i + 1;
+	}
+	take_figures(all, &sum);
+	answer_quiet(a, n > 1);
+	answer_figures(a, all);
+	answer_quiet(a, true);
+	answer_each(a, (const struct figure(*)[FIGURES])of, worker, n);
+	answer_quiet(a, false);
+	if (n > 1)
+		answer_columns(a, all, (const struct figure(*)[FIGURES])of, worker, n);
+	free(of);
 }
 
 static void answer_worker(const struct fleet *f, unsigned i, struct answer *a)
@@ -125,7 +197,7 @@ static void answer_worker(const struct fleet *f, unsigned i, struct answer *a)
 		answer_number(a, "packets", l.stats.packets);
 		answer_number(a, "connections", l.conns);
 		answer_number(a, "errors", l.stats.handler_errors);
-		answer_number(a, "reloads", f->native[i] ? native_reloads(f->native[i]) : l.health.reloads);
+		answer_number(a, "reloads", l.health.reloads);
 		answer_number(a, "fresh_states", l.stats.script_starts);
 		answer_number(a, "script_memory", l.health.memory);
 	}
@@ -156,21 +228,36 @@ static int worker_of_request(const struct fleet *f, const struct request *r, str
 	return -2;
 }
 
-static void answer_reload(struct fleet *f, const struct request *r, struct answer *a)
+/* True if it is answered already: it has not begun. */
+static bool begin_reload(struct fleet *f, const struct request *r, struct answer *a)
 {
 	int worker = worker_of_request(f, r, a);
-	uint64_t pause[2];
 	char err[1024];
 
 	if (worker == -2)
-		return;
-	if (fleet_reload(f, request_string(r, "script"), worker, pause, err, sizeof(err)) < 0) {
-		answer_error(a, "%s", err);
-		return;
+		return true;
+	if (fleet_reload(f, request_string(r, "script"), worker, by_request, err, sizeof(err)) == 0)
+		return false;
+	answer_error(a, "%s", err);
+	return true;
+}
+
+bool fleet_answer_later(void *fleet, struct answer *a)
+{
+	struct fleet *f = fleet;
+	struct reload_job *j = &f->job;
+
+	if (!j->answers)
+		return false;
+	j->answers = false;
+	if (j->rc < 0) {
+		answer_error(a, "%s", j->err);
+		return true;
 	}
 	answer_string(a, "script", f->script);
-	answer_real(a, "pause_us", (double)pause[0] / 1000);
-	answer_real(a, "longest_pause_us", (double)pause[1] / 1000);
+	answer_real(a, "pause_us", (double)j->pause_ns[0] / 1000);
+	answer_real(a, "longest_pause_us", (double)j->pause_ns[1] / 1000);
+	return true;
 }
 
 /* Connections are copied a few at a time, so that the packets do not wait. */
@@ -429,19 +516,20 @@ static const struct {
 	const char *name;
 	void (*answer)(struct fleet *f, const struct request *r, struct answer *a);
 } commands[] = {
-	{ "status", answer_status }, { "stats", answer_stats },   { "workers", answer_workers },
-	{ "conns", answer_conns },   { "reload", answer_reload }, { "set", answer_set },
-	{ "stop", answer_stop },
+	{ "status", answer_status }, { "stats", answer_stats }, { "workers", answer_workers },
+	{ "conns", answer_conns },   { "set", answer_set },     { "stop", answer_stop },
 };
 
-void fleet_answer(void *fleet, const struct request *r, struct answer *a)
+bool fleet_answer(void *fleet, const struct request *r, struct answer *a)
 {
 	const char *command = request_string(r, "do");
 
+	if (command && !strcmp(command, "reload"))
+		return begin_reload(fleet, r, a);
 	for (size_t i = 0; command && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (!strcmp(command, commands[i].name)) {
 			commands[i].answer(fleet, r, a);
-			return;
+			return true;
 		}
 	}
 	if (command)
@@ -449,4 +537,5 @@ void fleet_answer(void *fleet, const struct request *r, struct answer *a)
 			     command);
 	else
 		answer_error(a, "a request needs \"do\", its command");
+	return true;
 }

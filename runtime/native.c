@@ -234,6 +234,7 @@ static void done(void *arg)
 
 /* Between two bursts. */
 struct swap {
+	struct native *p;
 	struct copy *c;
 	int rc;
 	bool busy;
@@ -263,6 +264,7 @@ static void swap(struct worker *w, void *arg)
 	if (s->rc < 0)
 		return;
 	w->d.load = s->c->load;
+	s->p->reloads++;
 	s->pause_ns = clock_ns() - began;
 }
 
@@ -294,7 +296,7 @@ static bool notes_take(struct event_notes *to, const struct copy *c)
 
 static int take_over(struct native *p, struct crew *e, unsigned i, struct copy *c, uint64_t *pause_ns)
 {
-	struct swap s = { .c = c, .rc = -ESRCH };
+	struct swap s = { .p = p, .c = c, .rc = -ESRCH };
 
 	if (!find_heirs(c, p->now) || !notes_take(&c->was, p->now) || !notes_take(&c->is, c))
 		return -ENOMEM;
@@ -305,7 +307,6 @@ static int take_over(struct native *p, struct crew *e, unsigned i, struct copy *
 	*pause_ns = s.pause_ns;
 	c->older = p->now;
 	p->now = c;
-	p->reloads++;
 	return 0;
 }
 

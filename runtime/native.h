@@ -36,7 +36,7 @@ unsigned native_tend(struct native *p, struct crew *e, unsigned i);
 /* The copy that runs. Borrowed. On the same thread. */
 struct object *native_object(const struct native *p);
 
-/* How often it was reloaded. */
+/* How often it was reloaded. On the worker's thread, or while it does not run. */
 uint64_t native_reloads(const struct native *p);
 
 /* The run is over: what all copies have to say at the end, the old ones first. */

@@ -76,6 +76,8 @@ static void for_people(struct answer *a, const char *name, const char *value)
 {
 	char line[64];
 
+	if (a->quiet)
+		return;
 	if (a->in_list) {
 		if (a->text.len && a->text.s[a->text.len - 1] != '\n')
 			add(&a->text, "  ");
@@ -134,7 +136,8 @@ void answer_item(struct answer *a)
 void answer_item_end(struct answer *a)
 {
 	add(&a->json, "}");
-	add(&a->text, "\n");
+	if (!a->quiet)
+		add(&a->text, "\n");
 	a->comma = true;
 }
 
@@ -143,6 +146,22 @@ void answer_list_end(struct answer *a)
 	add(&a->json, "]");
 	a->comma = true;
 	a->in_list = false;
+}
+
+void answer_quiet(struct answer *a, bool quiet)
+{
+	a->quiet = quiet;
+}
+
+void answer_text(struct answer *a, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	add(&a->text, text);
 }
 
 void answer_error(struct answer *a, const char *fmt, ...)

@@ -19,6 +19,7 @@ struct answer {
 	struct text json, text;
 	bool comma;   /* something stands before the next member */
 	bool in_list; /* members belong to an item of a list */
+	bool quiet;   /* people do not see it */
 	bool failed;
 };
 
@@ -34,6 +35,12 @@ void answer_list(struct answer *a, const char *name);
 void answer_item(struct answer *a);
 void answer_item_end(struct answer *a);
 void answer_list_end(struct answer *a);
+
+/* Members that follow are for programs alone, or no longer. */
+void answer_quiet(struct answer *a, bool quiet);
+
+/* For people alone, as it stands. */
+void answer_text(struct answer *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* What went wrong, in the place of everything else. */
 void answer_error(struct answer *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

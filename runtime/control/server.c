@@ -18,7 +18,10 @@
 enum { CLIENTS = 8, LINE_MAX_BYTES = 65536, TICK_MS = 100, ANSWER_MS = 2000 };
 
 struct client {
-	int fd; /* -1: free */
+	int fd;     /* -1: free */
+	bool waits; /* for an answer that comes later */
+	bool text;  /* it is for people */
+	bool ended; /* it asks for nothing more */
 	size_t len;
 	char line[LINE_MAX_BYTES];
 };
@@ -102,6 +105,7 @@ static void client_close(struct client *c)
 	close(c->fd);
 	c->fd = -1;
 	c->len = 0;
+	c->waits = c->ended = false;
 }
 
 /* A client that does not read its answers is left alone. */
@@ -121,31 +125,38 @@ static void client_send(struct client *c, const struct text *t)
 	}
 }
 
+static void client_write(struct client *c, const struct answer *a, bool text)
+{
+	struct text out = { .s = NULL };
+
+	answer_write(a, text, &out);
+	client_send(c, &out);
+	free(out.s);
+}
+
 static void client_answer(struct server *s, struct client *c, char *line)
 {
 	struct request r;
 	struct answer a;
-	struct text out = { .s = NULL };
 	const char *wrong = request_parse(&r, line);
+	const struct member *m = wrong ? NULL : request_member(&r, "text");
 
 	answer_init(&a);
+	c->text = m && m->yes;
 	if (wrong)
 		answer_error(&a, "%s", wrong);
-	else
-		s->ops.answer(s->ops.arg, &r, &a);
-	const struct member *m = request_member(&r, "text");
-	answer_write(&a, !wrong && m && m->yes, &out);
-	client_send(c, &out);
-	free(out.s);
+	c->waits = !wrong && !s->ops.answer(s->ops.arg, &r, &a);
+	if (!c->waits)
+		client_write(c, &a, c->text);
 	answer_fini(&a);
 }
 
-/* All lines that are complete. */
+/* All lines that are complete, as far as answers do not wait. */
 static void client_lines(struct server *s, struct client *c)
 {
 	char *lf;
 
-	while ((lf = memchr(c->line, '\n', c->len))) {
+	while (!c->waits && (lf = memchr(c->line, '\n', c->len))) {
 		size_t n = (size_t)(lf - c->line) + 1;
 		bool nul = memchr(c->line, '\0', n);
 
@@ -154,26 +165,51 @@ static void client_lines(struct server *s, struct client *c)
 		c->len -= n;
 		memmove(c->line, c->line + n, c->len);
 	}
-}
-
-static void client_read(struct server *s, struct client *c)
-{
-	ssize_t n = recv(c->fd, c->line + c->len, sizeof(c->line) - c->len, MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		client_close(c);
-		return;
-	}
-	c->len += (size_t)n;
-	client_lines(s, c);
-	if (c->len == sizeof(c->line)) {
+	if (!c->waits && c->len == sizeof(c->line)) {
 		char none[] = "";
 
 		client_answer(s, c, none);
 		client_close(c);
 	}
+}
+
+/* Whoever waits may ask for more, which stays where it is, or say that nothing more comes. */
+static void client_read(struct server *s, struct client *c)
+{
+	size_t room = sizeof(c->line) - c->len;
+	ssize_t n = room && !c->ended ? recv(c->fd, c->line + c->len, room, MSG_DONTWAIT) : -1;
+
+	if (n < 0 && room && !c->ended && (errno == EAGAIN || errno == EINTR))
+		return;
+	c->ended = n == 0;
+	if (n < 0 || (c->ended && !c->waits)) {
+		client_close(c);
+		return;
+	}
+	c->len += (size_t)n;
+	client_lines(s, c);
+}
+
+/* The answer of the one that waits. */
+static void clients_later(struct server *s)
+{
+	struct answer a;
+
+	answer_init(&a);
+	if (s->ops.later && s->ops.later(s->ops.arg, &a)) {
+		for (unsigned i = 0; i < CLIENTS; i++) {
+			struct client *c = &s->client[i];
+
+			if (c->fd < 0 || !c->waits)
+				continue;
+			c->waits = false;
+			client_write(c, &a, c->text);
+			client_lines(s, c);
+			if (c->fd >= 0 && c->ended && !c->waits)
+				client_close(c);
+		}
+	}
+	answer_fini(&a);
 }
 
 static void client_accept(struct server *s)
@@ -190,6 +226,12 @@ static void client_accept(struct server *s)
 		close(fd);
 }
 
+/* What cannot be read on is looked at only when it hangs up. */
+static short wanted(const struct client *c)
+{
+	return c->waits && (c->ended || c->len == sizeof(c->line)) ? 0 : POLLIN;
+}
+
 static void wait_once(struct server *s)
 {
 	struct pollfd p[CLIENTS + 2] = { { .fd = s->wake_fd, .events = POLLIN },
@@ -197,7 +239,7 @@ static void wait_once(struct server *s)
 	uint64_t count;
 
 	for (unsigned i = 0; i < CLIENTS; i++)
-		p[i + 2] = (struct pollfd){ .fd = s->client[i].fd, .events = POLLIN };
+		p[i + 2] = (struct pollfd){ .fd = s->client[i].fd, .events = wanted(&s->client[i]) };
 	poll(p, CLIENTS + 2, TICK_MS);
 	if ((p[0].revents & POLLIN) && read(s->wake_fd, &count, sizeof(count)) < 0)
 		return;
@@ -216,6 +258,7 @@ static void *server_main(void *arg)
 		wait_once(s);
 		if (s->ops.tick)
 			s->ops.tick(s->ops.arg);
+		clients_later(s);
 	}
 	return NULL;
 }

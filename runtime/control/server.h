@@ -5,6 +5,7 @@
 #ifndef MOS_CONTROL_SERVER_H
 #define MOS_CONTROL_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "control/answer.h"
@@ -13,8 +14,13 @@
 struct server;
 
 struct server_ops {
-	/* Answer a request. On the control thread, one at a time. */
-	void (*answer)(void *arg, const struct request *r, struct answer *a);
+	/*
+	 * Answer a request. On the control thread, one at a time. False: the answer comes later, and this client's further
+	 * requests wait for it, nobody else's.
+	 */
+	bool (*answer)(void *arg, const struct request *r, struct answer *a);
+	/* The answer that was to come later, of which there is one at a time; false: it has not come. After each tick. */
+	bool (*later)(void *arg, struct answer *a);
 	/* Called every TICK_MS, and after server_wake. */
 	void (*tick)(void *arg);
 	void *arg;

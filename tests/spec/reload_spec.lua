@@ -344,6 +344,61 @@ describe("the control socket", function()
 		run:finish()
 	end)
 
+	it("answers while a reload is under way, which another one has to wait for", function()
+		local run = live.start { capture = path, file, "--canary", "3600" }
+		run:feed(20)
+		-- Without what this process has open, for the input must end while it waits.
+		os.execute(("{ exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; %s ctl --control %s reload >%s.ctl 2>&1; } &"):format(
+			kit.quote(kit.run_path), run.socket, run.base))
+		run:wait(function() return select(2, run:ctl "status"):match "reload_under_way" end, "the canary")
+		local _, out = run:ctl "status"
+		assert.matches("reload_under_way +" .. file:gsub("%p", "%%%0") .. "\n", out)
+		assert.matches("reload_seconds +%d", out)
+		local code, _, err = run:ctl "reload"
+		assert.equal(1, code)
+		assert.matches(("a reload is under way: %s, by mos-run ctl, for "):format(file), err, 1, true)
+		assert.equal(0, (run:ctl "conns"))
+		run:feed() -- asks for the number of packets
+		assert.equal("", kit.read(run.base .. ".ctl"))
+		assert.equal(0, (run:finish()))
+		assert.not_equal("", kit.read(run.base .. ".ctl"))
+	end)
+
+	it("answers one client's requests in their order", function()
+		if select(2, kit.command { "python3", "--version" }) == "" then
+			pending "python3 writes to the socket"
+		end
+		local run = live.start { capture = path, file }
+		local _, out = kit.command { "python3", "-c", [[
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.sendall(b'{"do":"status"}\n{"do":"reload"}\n{"do":"status"}\n{"do":"reload"}\n')
+s.shutdown(socket.SHUT_WR); print(s.makefile("rb").read().decode())]], run.socket }
+		local seen = {}
+		for word in out:gmatch '("%w+":%d)[^\n]-' do
+			seen[#seen + 1] = word:match '"reloads":%d'
+		end
+		assert.same({ '"reloads":0', '"reloads":1' }, seen)
+		assert.equal(2, select(2, out:gsub("pause_us", "")) / 2)
+		run:finish()
+	end)
+
+	it("has each worker's counters beside their sum", function()
+		local run = live.start { capture = path, file }
+		run:feed()
+		local _, out = run:ctl "stats"
+		assert.matches("^ +all +worker +1 +worker +2\n", out)
+		local sum, one, two = out:match "\npackets +(%d+) +(%d+) +(%d+)\n"
+		assert.equal(60, tonumber(sum))
+		assert.equal(60, one + two)
+		_, out = run:ctl("--json", "stats")
+		assert.equal(60, tonumber(out:match '"packets":(%d+)'))
+		local each = out:match '"workers":(%b[])'
+		assert.equal(tonumber(one), tonumber(each:match '{"worker":1,"packets":(%d+)'))
+		assert.equal(tonumber(two), tonumber(each:match '{"worker":2,"packets":(%d+)'))
+		run:finish()
+	end)
+
 	it("survives lines that are no requests", function()
 		local run = live.start { capture = path, file }
 		local lines = kit.write(kit.tmp ".lines", table.concat({ "", "{", "[]", "{}", '{"do":1}', '{"do":"status"', "x\0y",
