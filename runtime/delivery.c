@@ -7,8 +7,9 @@
 enum {
 	GAP_WAIT_NS = 200 * 1000 * 1000,
 	STARVE_PROBES = 64,
-	STARVE_MAX = 8,          /* buffers given up for one packet */
-	SLAB_PIECE = 1024 * 1024 /* that a buffer may need at once */
+	STARVE_MAX = 8,           /* buffers given up for one packet */
+	SLAB_PIECE = 1024 * 1024, /* that a buffer may need at once */
+	WARM_MOST = 16 * 1024 /* bytes of payload prefetched before their readers run: half of a first-level cache */
 };
 
 static void raise_all(struct worker *w, bool between);
@@ -45,6 +46,24 @@ static void settle(struct worker *w, const struct mos_conn *c, int side)
 		stream_settle(st, &w->tcp.slab, reader_keep(w, c, side));
 }
 
+static inline void prefetch_piece(const struct stream_piece *piece)
+{
+	for (size_t at = 0; at < piece->len; at += 64)
+		__builtin_prefetch(piece->bytes + at);
+}
+
+/*
+ * Memory is to be busy all the time: while packets go their way it brings the payload of the first of them, and while that
+ * is read, the payload of the next.
+ */
+static inline void prefetch_next_piece(struct worker *w)
+{
+	if (!w->cold)
+		return;
+	prefetch_piece(&w->pieces[__builtin_ctz(w->cold)]);
+	w->cold &= w->cold - 1;
+}
+
 /* between: no packet is under way, so a halt can be seen to. Whether or not handlers still run, nothing stays held. */
 static void raise_all(struct worker *w, bool between)
 {
@@ -54,6 +73,7 @@ static void raise_all(struct worker *w, bool between)
 		struct mos_conn *c = worker_conn(w, w->dirty[i] >> 1);
 		int side = w->dirty[i] & 1;
 
+		prefetch_next_piece(w);
 		if (go_on && between && __builtin_expect(w->halted, 0))
 			go_on = worker_go_on(w);
 		if (!(c->flags & MOS_CONN_LIVE))
@@ -63,6 +83,7 @@ static void raise_all(struct worker *w, bool between)
 		settle(w, c, side);
 	}
 	w->dirty_n = 0;
+	w->cold = w->warm = 0;
 }
 
 void delivery_new_data(struct worker *w)
@@ -361,8 +382,11 @@ static bool hold(struct worker *w, struct mos_conn *c, const struct mos_packet *
 		return false;
 	w->pieces[i].bytes = p->data + p->payload;
 	w->pieces[i].len = p->payload_len;
-	for (size_t at = 0; at < p->payload_len; at += 64)
-		__builtin_prefetch(w->pieces[i].bytes + at);
+	if (w->warm < WARM_MOST)
+		prefetch_piece(&w->pieces[i]);
+	else
+		w->cold |= 1u << i;
+	w->warm += p->payload_len;
 	return stream_hold(st, &w->tcp.slab, &w->pieces[i], reader_keep(w, c, side));
 }
 

@@ -83,6 +83,8 @@ struct worker {
 	struct mos_packet burst[WORKER_BURST];
 	uint32_t at; /* the packet of burst in dispatch, or about to be; its length: those are done */
 	struct stream_piece pieces[IO_BURST]; /* payloads of the burst, where a stream holds them */
+	uint32_t cold;                        /* those that are still to be prefetched, a bit each */
+	uint32_t warm;                        /* bytes of the others */
 	bool looks_back;                      /* programs may ask for bytes that they have read before */
 	uint64_t now_ns;
 	uint64_t wake_ns; /* nothing is due before this time */
