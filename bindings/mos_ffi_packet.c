@@ -82,6 +82,13 @@ const char *mos_ffi_packet_edit(struct mos_ctx *ctx, size_t off, size_t cut, con
 	return rc ? edit_reason(-rc) : NULL;
 }
 
+const char *mos_ffi_in_order(struct mos_ctx *ctx, uint64_t conn, int side)
+{
+	int rc = reorder_begin(ctx_worker(ctx), handle_conn(ctx, conn), side);
+
+	return rc ? strerror(-rc) : NULL;
+}
+
 int mos_ffi_packet_fix(struct mos_ctx *ctx)
 {
 	struct mos_packet *p = ctx->pkt;

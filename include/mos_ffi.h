@@ -72,7 +72,7 @@ enum {
 	MOS_TH_CWR = 0x80
 };
 
-enum mos_verdict { MOS_PASS = 0, MOS_DROPPED = 1 };
+enum mos_verdict { MOS_PASS = 0, MOS_DROPPED = 1, MOS_HELD = 2 /* it leaves later */ };
 
 /*
  * A connection's key, canonical: end 0 is the one whose (address, port) compares lower, so that both directions
@@ -507,6 +507,9 @@ struct mos_run {
 
 /* Fill out[0..n) with the runs that are buffered, in order; returns how many. -ENODATA: no buffer. */
 int64_t mos_ffi_runs(struct mos_ctx *ctx, uint64_t conn, int side, struct mos_run *out, size_t n);
+
+/* What side sends passes in order from now on. NULL, or why it cannot. */
+const char *mos_ffi_in_order(struct mos_ctx *ctx, uint64_t conn, int side);
 
 /* As if side had sent it: a segment with flags and len bytes of payload. NULL, or why that cannot be. */
 const char *mos_ffi_inject(struct mos_ctx *ctx, uint64_t conn, int side, uint32_t flags, const void *payload,

@@ -9,7 +9,16 @@
 #include "rewrite.h"
 #include "tcp/end.h"
 
-enum { LINK_ETHERNET = 1, MACS = 12, IP4_HLEN = 20, IP6_HLEN = 40, TCP_HLEN = 20, TS_OPTION = 12, TTL = 64 };
+enum {
+	LINK_ETHERNET = 1,
+	MACS = 12,
+	IP4_HLEN = 20,
+	IP6_HLEN = 40,
+	TCP_HLEN = 20,
+	TS_OPTION = 12,
+	SACK_OPTION = 12,
+	TTL = 64
+};
 
 /* A packet under construction: link-layer header, IP header, TCP header, payload. */
 struct draft {
@@ -120,9 +129,21 @@ static uint16_t window_of(const struct mos_conn *c, int side)
 	return win < UINT16_MAX ? (uint16_t)win : UINT16_MAX;
 }
 
-/* One segment of side; seq as its receiver counts. */
-static int send_segment(struct worker *w, const struct mos_conn *c, int side, uint8_t flags, uint32_t seq,
-			const void *payload, uint32_t len)
+/* A block of bytes that are there: the sequence numbers of the first and of the one behind the last. */
+struct block {
+	uint32_t from, to;
+};
+
+static void fill_sack(uint8_t *opt, const struct block *b)
+{
+	memcpy(opt, "\x01\x01\x05\x0a", 4);
+	store_be32(opt + 4, b->from);
+	store_be32(opt + 8, b->to);
+}
+
+/* One segment of side; seq as its receiver counts. sack: NULL, or what it says of SACK. */
+static int send_options(struct worker *w, const struct mos_conn *c, int side, uint8_t flags, uint32_t seq,
+			const struct block *sack, const void *payload, uint32_t len)
 {
 	const struct mos_end *e = &c->end[side];
 	bool stamped = has_timestamps(c) && !(flags & MOS_TH_RST);
@@ -132,7 +153,7 @@ static int send_segment(struct worker *w, const struct mos_conn *c, int side, ui
 	if (rc < 0)
 		return rc;
 	d.ip_hlen = c->key.family == 6 ? IP6_HLEN : IP4_HLEN;
-	d.tcp_hlen = (uint8_t)(TCP_HLEN + (stamped ? TS_OPTION : 0));
+	d.tcp_hlen = (uint8_t)(TCP_HLEN + (stamped ? TS_OPTION : 0) + (sack ? SACK_OPTION : 0));
 	struct mos_packet *p = packet_begin(w, &d);
 
 	if (!p)
@@ -149,10 +170,26 @@ static int send_segment(struct worker *w, const struct mos_conn *c, int side, ui
 	store_be16(tcp + 14, flags & MOS_TH_RST ? 0 : window_of(c, side));
 	if (stamped)
 		fill_timestamps(tcp + TCP_HLEN, c, side);
+	if (sack)
+		fill_sack(tcp + d.tcp_hlen - SACK_OPTION, sack);
 	if (len)
 		memcpy(p->data + p->payload, payload, len);
 	worker_seal(w, p);
 	return 0;
+}
+
+static int send_segment(struct worker *w, const struct mos_conn *c, int side, uint8_t flags, uint32_t seq,
+			const void *payload, uint32_t len)
+{
+	return send_options(w, c, side, flags, seq, NULL, payload, len);
+}
+
+void inject_sack(struct worker *w, const struct mos_conn *c, int side, uint32_t from, uint32_t to)
+{
+	const struct mos_end *e = &c->end[side];
+
+	if ((c->end[0].flags & c->end[1].flags & MOS_END_SACK) && (e->flags & MOS_END_ACK))
+		send_options(w, c, side, MOS_TH_ACK, rewrite_next(w, c, side), &(struct block){ from, to }, NULL, 0);
 }
 
 /* Take back what was put into the outbox since it had n packets. */

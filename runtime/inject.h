@@ -31,6 +31,9 @@ int inject_segment(struct worker *w, struct mos_conn *c, int side, uint8_t flags
  */
 ssize_t inject_again(struct worker *w, struct mos_conn *c, int side);
 
+/* An acknowledgement of side's that says that it has [from, to) too, where both ends know that (RFC 2018). */
+void inject_sack(struct worker *w, const struct mos_conn *c, int side, uint32_t from, uint32_t to);
+
 /*
  * Reset the connection: a RST to each end, with the number that it expects. The packet in dispatch, if it is the
  * connection's, is dropped. The connection is closed, with MOS_ENDED_RESET, and ends when its record has lingered.

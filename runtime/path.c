@@ -202,6 +202,8 @@ static inline void plain_packet(struct worker *w, struct mos_conn *c, struct mos
 			       &(const struct segment){ .side = side, .off = off, .top = off, .len = p->payload_len });
 }
 
+static void late_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p);
+
 /* Any packet: its sender's side, the retransmission check, its receiver's side. */
 __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p,
 						 bool opened)
@@ -209,8 +211,11 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 	struct segment s;
 	struct dispatch *d = &w->d;
 
-	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
+	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0)) {
+		if (reorder_hold(w, c, p))
+			return;
 		rewrite_acks(w, c, p);
+	}
 	w->seg = &s;
 	bool changed;
 	if (!track_ordered(c, p, p->dir ^ c->cli, &s, &changed))
@@ -239,6 +244,14 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 		delivery_pass_gaps(w, c);
 	if (!was_closed && (c->flags & MOS_CONN_CLOSED))
 		connection_closed(w, c);
+	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
+		reorder_release(w, c, late_packet);
+}
+
+/* One that waited for others before it. */
+static void late_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p)
+{
+	any_packet(w, c, p, false);
 }
 
 static inline __attribute__((always_inline)) void tracked_packet(struct worker *w, struct mos_conn *c,

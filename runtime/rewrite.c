@@ -85,12 +85,19 @@ static struct rewrite *make(struct worker *w, struct mos_conn *c, int side, uint
 	return r;
 }
 
+struct rewrite *rewrite_begin(struct worker *w, struct mos_conn *c, int side)
+{
+	return make(w, c, side, left_before(w, c, side));
+}
+
 void rewrite_end(struct worker *w, struct mos_conn *c)
 {
 	struct rewrite *r = record(w, c);
 
 	edits_fini(&r->dir[0], &w->tcp.slab);
 	edits_fini(&r->dir[1], &w->tcp.slab);
+	reorder_drop(w, &r->early[0]);
+	reorder_drop(w, &r->early[1]);
 	pool_put(&w->rewrites, c->rewrite);
 	c->flags &= (uint16_t)~MOS_CONN_REWRITTEN;
 }

@@ -9,6 +9,7 @@
 #ifndef MOS_REWRITE_H
 #define MOS_REWRITE_H
 
+#include "reorder.h"
 #include "tcp/edits.h"
 #include "worker.h"
 
@@ -17,7 +18,9 @@ struct rewrite {
 	struct edits dir[2];
 	uint64_t left[2]; /* stream offset one past the highest byte that has left */
 	bool fin_left[2]; /* so has the FIN */
-	int64_t acked;    /* of the packet in dispatch: what it acknowledges (out) */
+	bool ordered[2];  /* what comes early waits: here */
+	struct early_list early[2];
+	int64_t acked; /* of the packet in dispatch: what it acknowledges (out) */
 };
 
 /*
@@ -33,6 +36,9 @@ struct rewrite {
  * edits wait for an acknowledgement, or the memory of stream buffers is used up.
  */
 int rewrite_payload(struct worker *w, size_t off, size_t cut, const void *bytes, size_t put);
+
+/* The connection's record, made if there is none: side's stream may be edited from what comes next on. NULL: no memory. */
+struct rewrite *rewrite_begin(struct worker *w, struct mos_conn *c, int side);
 
 /* The packet comes in: its acknowledgements in the numbers of the end that they go to. */
 void rewrite_acks(struct worker *w, struct mos_conn *c, struct mos_packet *p);

@@ -120,7 +120,7 @@ static int each_leaving(struct worker *w, unsigned n,
 		for (; o < w->outbox.n && w->outbox.v[o].before <= i && !rc; o++)
 			if (w->outbox.v[o].packet.verdict != MOS_DROPPED)
 				rc = leave(w, &w->outbox.v[o].packet, w->outbox.v[o].reverse, -1);
-		if (i < n && !rc && w->burst[i].verdict != MOS_DROPPED)
+		if (i < n && !rc && w->burst[i].verdict == MOS_PASS)
 			rc = leave(w, &w->burst[i], false, (int)i);
 	}
 	return rc;

@@ -74,6 +74,8 @@ struct worker {
 	const struct mos_packet *fragment; /* the fragment that completed it */
 	const struct segment *seg;         /* what the packet in dispatch means; NULL: data in order, or none */
 	struct pool rewrites;              /* struct rewrite */
+	size_t early_bytes;                /* frames that wait for others: see reorder.h */
+	bool releases;                     /* some of them go their way now */
 	struct outbox outbox;              /* packets made here */
 	struct framings framings;          /* what stands before IP headers, for those */
 

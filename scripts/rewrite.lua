@@ -12,9 +12,7 @@ numbers follow; what the application says of lengths (HTTP's Content-Length) doe
   --receiver SIDE   who receives what is changed: cli or svr (default cli)
   --hold SECONDS    a beginning of TEXT at the end of a packet is kept back until more comes, but so long at most (0.5)
   --filter EXPR     pcap filter of the connections' first packets (default: all of them)
-  --help
-
-Packets that come before those they follow are dropped, for their sender to repeat.]]
+  --help]]
 
 local function fail(...)
 	error("rewrite: " .. string.format(...), 0)
@@ -167,6 +165,10 @@ local function follow_ack(conn, rec, pkt)
 	end
 end
 
+mon:on("conn_start", "snd", function(conn)
+	conn:in_order(sender)
+end)
+
 mon:on("pkt_in", "rcv", function(conn, side, pkt)
 	local rec, len = conn.rec, pkt.payload_len
 	if pkt.number == foreign then
@@ -184,7 +186,7 @@ mon:on("pkt_in", "rcv", function(conn, side, pkt)
 	end
 	local off = (rec.next - pkt.seq) % 2 ^ 32 -- of what is new in it
 	if off >= 2 ^ 31 then
-		pkt:drop()
+		pkt:drop() -- there was no room for it to wait for what it follows
 		return
 	elseif off > len or (off == len and not pkt.fin) then
 		return -- all of it has passed before, as it was then changed

@@ -1,6 +1,8 @@
 -- pkt:set: changes of a packet that keep its length. pkt:insert, chomp, replace: changes of the stream.
 local ffi = require "ffi"
 local check = require "mos.check"
+local conn = require "mos.conn"
+local names = require "mos.names"
 local pkt = require "mos.pkt"
 local lib = require "mos.ffi"
 
@@ -124,6 +126,18 @@ local function edit(off, cut, put)
 	local reason = C.mos_ffi_packet_edit(ctx, off, cut, put, #put)
 	return reason ~= nil and ffi.string(reason) or nil
 end
+
+conn.method("in_order", function(h, side)
+	conn.live(h)
+	local which = names.side[side] or names.value(2, "side", names.side, side)
+	for i = which % 2, which == 2 and 1 or which do
+		local reason = C.mos_ffi_in_order(ctx, conn.bits(h), i)
+		if reason ~= nil then
+			return nil, ffi.string(reason)
+		end
+	end
+	return true
+end)
 
 pkt.method("insert", function(_, off, put)
 	pkt.current()

@@ -204,7 +204,7 @@ static void push_packet(lua_State *L, const struct mos_packet *p)
 	lua_newtable(L);
 	set_number(L, "number", (double)p->number);
 	set_number(L, "ts", (double)p->ts_ns / 1e9);
-	lua_pushstring(L, p->verdict == MOS_DROPPED ? "drop" : "pass");
+	lua_pushstring(L, p->verdict == MOS_DROPPED ? "drop" : p->verdict == MOS_HELD ? "hold" : "pass");
 	lua_setfield(L, -2, "verdict");
 	lua_pushboolean(L, p->changed);
 	lua_setfield(L, -2, "changed");
@@ -225,6 +225,8 @@ static uint32_t made_leave(struct session *s, lua_State *L, int left, uint32_t f
 	const struct outbox *o = &s->w->outbox;
 
 	for (; from < o->n && o->v[from].before <= index; from++) {
+		if (o->v[from].packet.verdict == MOS_DROPPED)
+			continue;
 		push_packet(L, &o->v[from].packet);
 		lua_pushboolean(L, 1);
 		lua_setfield(L, -2, "made");
@@ -243,7 +245,7 @@ static void burst_leaves(struct session *s, lua_State *L, unsigned n, int result
 
 		made = made_leave(s, L, left, made, i);
 		push_packet(L, p);
-		if (p->verdict != MOS_DROPPED) {
+		if (p->verdict == MOS_PASS) {
 			lua_pushvalue(L, -1);
 			append(L, left);
 		}

@@ -125,6 +125,8 @@ static void say_verdict(struct explain *x, const struct mos_packet *p)
 {
 	if (p->verdict == MOS_DROPPED)
 		say(x, BAD, "      dropped\n");
+	else if (p->verdict == MOS_HELD)
+		say(x, BAD, "      waits for what comes before it\n");
 }
 
 /* Lines of the burst's packets before index `to`, which nobody has heard of. */

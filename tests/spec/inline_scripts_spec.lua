@@ -251,6 +251,8 @@ end)
 			"--from", "hello", "--to", "good morning")
 		assert.same({ "one good morning two", "true" }, got[1])
 		assert.same({ "hegood morning", "true" }, got[2])
+		got = streams(served("a", 1, { "one he", "llo t", "wo", order = { 3, 2, 1 } }), "--from", "hello", "--to", "bye")
+		assert.same({ "one bye two", "true" }, got[1])
 	end)
 
 	it("lets go what it kept back, after a while or with the FIN", function()
@@ -270,7 +272,7 @@ end)
 require "mos".monitor { raw = true }:on("pkt_in", function(_, _, p)
 	if p.payload_len > 0 then print(p:payload_string()) end
 end)]], "-r", path }
-		assert.equal("one\nx\n", out)
+		assert.equal("one\nhello\nx\n", out) -- the first is of no use any more
 	end)
 end)
 

@@ -58,6 +58,38 @@ describe("between two hosts", function()
 		end)
 	end
 
+	it("a stream that is to pass in order does, although packets are lost before", function()
+		lan = net.up()
+		local dir, got = folder(3e6), kit.tmp ".got"
+		local run = lan:run { "-i", "left:right", "--stats", kit.script [[
+local mos = require "mos"
+local n = 0
+mos.monitor { raw = true, family = 4 }:on("pkt_in", function(_, _, pkt)
+	if pkt.src_port == 80 and pkt.payload_len > 0 then
+		n = n + 1
+		if n % 100 == 0 then pkt:drop() end
+	end
+end)
+local mon = mos.monitor { filter = "tcp port 80", clibuf = 0, svrbuf = 0 }
+local next = 1
+mon:on("conn_start", "snd", function(conn) assert(conn:in_order "svr") end)
+mon:on("pkt_in", "snd", function(conn, side, pkt)
+	if side == "svr" and pkt.payload_len > 0 and not pkt.dropped then
+		local off = (pkt.seq - conn.server.isn) % 2 ^ 32
+		assert(off <= next, "early")
+		next = math.max(next, off + pkt.payload_len)
+	end
+end)]] }
+		lan:serve(dir)
+		local code, _, err = lan:sh("c", ("curl -sS --max-time 100 -o %s http://10.7.0.2/file && cmp %s %s/file"):format(got,
+			got, dir))
+		assert.equal(0, code, err)
+		assert.equal(0, run:stop())
+		assert.matches("handler_errors +0 ", run:err())
+		-- What its receiver would refuse is none of it.
+		assert.not_matches("paws_rejected +[1-9]", run:err())
+	end)
+
 	it("conn:reset ends both ends' connections at once", function()
 		lan = net.up()
 		local dir = folder(1000)

@@ -538,6 +538,68 @@ S R. 1(0) ack 1 win 0
 	end)
 end)
 
+describe("conn:in_order", function()
+	local order = [[
+mon:on("conn_start", "snd", function(conn) assert(conn:in_order "cli") end)
+client("rcv", function(pkt, conn, off)
+	print(off, conn.client.rexmits)
+	if off == 3 then assert(pkt:insert(0, "X")) end
+end)]]
+
+	it("has early segments wait for what they follow, also a FIN", function()
+		local out, printed = edited(order, [[
+	+.01 C .  4:7(3) ack 1
+	+.01 C F. 9:9(0) ack 1
+	+.01 C .  7:9(2) ack 1
+	+.01 C .  4:7(3) ack 1
+	+.01 S .  1:1(0) ack 1
+	+.01 C .  1:4(3) ack 1
+	+.01 S .  1:1(0) ack 11
+]])
+		assert.equal([[
+S . 1(0) ack 1
+C . 1(3) ack 1 abc
+C . 4(4) ack 1 Xdef
+C . 8(2) ack 1 gh
+C F. 10(0) ack 1
+S . 1(0) ack 10
+]], out)
+		assert.equal("0\t0\n3\t0\n6\t0\n", printed)
+	end)
+
+	it("drops what a handler drops among them, and what follows that waits for it", function()
+		local out = edited([[
+mon:on("conn_start", "snd", function(conn) assert(conn:in_order "cli") end)
+local dropped
+client("snd", function(pkt, _, off) if off == 3 and not dropped then dropped = true pkt:drop() end end)]], [[
+	+.01 C .  4:7(3) ack 1
+	+.01 C .  7:9(2) ack 1
+	+.01 C .  1:4(3) ack 1
+	+.01 C .  4:7(3) ack 1
+]])
+		assert.equal("C . 1(3) ack 1 abc\nC . 4(3) ack 1 def\nC . 7(2) ack 1 gh\n", out)
+	end)
+
+	it("lets go what its receiver has by another way, and leaves the other direction alone", function()
+		local out = edited(order, [[
+	+.01 C .  4:7(3) ack 1
+	+.01 S .  2:3(1) ack 1
+	+.01 S .  1:1(0) ack 4
+	+.01 C .  7:9(2) ack 1
+]])
+		assert.equal("S . 2(1) ack 1 b\nS . 1(0) ack 4\nC . 4(4) ack 1 Xdef\nC . 8(2) ack 1 gh\n", out)
+	end)
+
+	it("forgets what waits when the connection ends, and drops what is too much", function()
+		local text = { "+.01 C . 4:7(3) ack 1" }
+		for n = 1, 1100 do
+			text[#text + 1] = ("+.0001 C . %d:%d(900) ack 1"):format(1000 * n, 1000 * n + 900)
+		end
+		local out = edited(order, table.concat(text, "\n") .. "\n+.1 C R. 1:1(0) ack 1")
+		assert.equal("C R. 1(0) ack 1\n", out)
+	end)
+end)
+
 describe("conn:inject", function()
 	it("sends a segment as if a side had", function()
 		assert.equal([[
