@@ -10,6 +10,7 @@
 enum {
 	FAR = 1 << 30,        /* an acknowledgement this far ahead of everything sent is noise */
 	WINDOW_SLACK = 65536, /* the window offered last may not have been captured */
+	PATCHY = 1 << 20,     /* bytes of one end that a capture has lost at least, if it is not whole */
 	ACKS_BELOW = 1 << 15, /* in mos_end.strays: it acknowledges numbers far below those that it has acknowledged */
 	STRAYS_MAX = 3        /* so many segments beyond the window in a row are believed: the capture lost the rest */
 };
@@ -140,13 +141,22 @@ static bool is_keepalive(const struct mos_end *e, const struct mos_end *peer, co
 	return p->payload_len == 0 || ((peer->flags & MOS_END_ACK) && seq_gt(peer->ack, p->seq));
 }
 
-/*
- * Captures without handshakes tend to lack more than these: what somebody filtered or sampled. Is it so here, and does p
- * acknowledge what its receiver may have sent by now? Who is not on the way can only guess that (RFC 5961 5.2).
- */
-static bool skips(const struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p)
+/* A capture that lacks the handshake, or has lost a stretch of e before, lacks more: somebody filtered or sampled it. */
+static bool is_patchy(const struct tracker *t, const struct mos_end *e, const struct mos_end *peer)
 {
-	if ((e->flags | peer->flags) & MOS_END_SYN || !(p->tcp_flags & MOS_TH_ACK) || !(e->flags & MOS_END_ACK))
+	if (!((e->flags | peer->flags) & MOS_END_SYN))
+		return true;
+	return e->seen && e->nxt_off - ranges_total(pool_at(&t->seen, e->seen)) > PATCHY;
+}
+
+/*
+ * Does p, far ahead in a patchy capture, acknowledge what its receiver may have sent by now? Who is not on the way can only
+ * guess that (RFC 5961 5.2).
+ */
+static bool skips(const struct tracker *t, const struct mos_end *e, const struct mos_end *peer,
+		  const struct mos_packet *p)
+{
+	if (!(p->tcp_flags & MOS_TH_ACK) || !(e->flags & MOS_END_ACK) || !is_patchy(t, e, peer))
 		return false;
 	if (!(peer->flags & MOS_END_BASE))
 		return true;
@@ -157,13 +167,13 @@ static bool skips(const struct mos_end *e, const struct mos_end *peer, const str
  * Data that starts further beyond everything sent than any window reaches. One such segment is noise or an attack; a few in
  * a row mean that the capture missed a stretch.
  */
-static bool strays(struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p)
+static bool strays(const struct tracker *t, struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p)
 {
 	uint32_t from = end_next(e);
 
 	if (peer->flags & MOS_END_ACK && seq_gt(peer->ack, from))
 		from = peer->ack;
-	if (seq_leq(p->seq, from + (peer->win > WINDOW_SLACK ? peer->win : WINDOW_SLACK)) || skips(e, peer, p)) {
+	if (seq_leq(p->seq, from + (peer->win > WINDOW_SLACK ? peer->win : WINDOW_SLACK)) || skips(t, e, peer, p)) {
 		e->strays = 0;
 		return false;
 	}
@@ -277,7 +287,7 @@ static void note_payload(struct tracker *t, struct mos_end *e, struct mos_end *p
 	if (is_far_below(e, peer, seq + p->payload_len)) {
 		if (goes_on_ahead(e, peer))
 			off = (int64_t)(e->nxt_off + (seq - end_next(e)));
-	} else if (strays(e, peer, p)) {
+	} else if (strays(t, e, peer, p)) {
 		s->error = MOS_ERR_OUT_OF_WINDOW;
 		s->ignored = true;
 		return;

@@ -138,6 +138,15 @@ local cases = {
 		+.01 C P. 5:9(4) ack 2000004
 		+.01 S P. 2000004:2000009(5) ack 9
 	]] },
+	{ "stretches that the capture lost, one after another", "SF ShAdfFag 0 9000009 9000000", HANDSHAKE .. [[
+		+.01 S P. 1:4(3) ack 1
+		+.01 C .  1:1(0) ack 3000001
+		+.01 S P. 3000001:3000004(3) ack 1
+		+.01 S P. 6000001:6000004(3) ack 1
+		+.01 S F. 9000010:9000010(0) ack 1
+		+.01 C F. 1:1(0) ack 9000011
+		+.01 S .  9000011:9000011(0) ack 2
+	]] },
 	{ "fast open, accepted", "S1 SDhdA 4 4 0", [[
 		0    C S  0:4(4)
 		+.01 S S. 0:0(0) ack 5
