@@ -20,7 +20,7 @@
  * A burst is decoded, its connections are looked for, and what they lead to, in steps of a few packets: while one step waits
  * for what the one before it has asked the cache for, later packets are decoded.
  */
-enum { STEP = 8, FRAMES_AHEAD = 6 };
+enum { STEP = 8, FRAMES_AHEAD = 6, KEPT_AHEAD = 4 };
 
 /* GCC takes a function that only asks for cache lines for one without effect, and drops the calls, unless it is inlined early. */
 #define PREFETCHES static inline __attribute__((always_inline)) void
@@ -88,6 +88,26 @@ PREFETCHES step_reach(const struct worker *w, unsigned from, unsigned to)
 		__builtin_prefetch(turns | (c->mask & often) ? (const char *)sock : (const char *)c, 1);
 		__builtin_prefetch((const char *)c + (turns ? offsetof(struct mos_conn, timer_next) : 0), 1);
 	}
+}
+
+/*
+ * The bytes that the packet's receiver has, and the script's record, where there are any: a little ahead of the packet, when
+ * both ends are there to ask.
+ */
+PREFETCHES prefetch_kept(const struct worker *w, unsigned i)
+{
+	const struct mos_packet *p = &w->burst[i];
+	const struct mos_conn *c = worker_conn(w, p->slot);
+	const struct mos_ctx *x = w->d.ctx;
+
+	if (w->tcp.streams.used) {
+		const char *stream = pool_at(&w->tcp.streams, c->end[!(p->dir ^ c->cli)].stream);
+
+		__builtin_prefetch(stream, 1);
+		__builtin_prefetch(stream + 64, 1);
+	}
+	if (x->rec_size)
+		__builtin_prefetch(x->recs + (size_t)p->slot * x->rec_size, 1);
 }
 
 static inline unsigned at_most(unsigned i, unsigned n)
@@ -368,6 +388,8 @@ unsigned path_burst(struct worker *w, unsigned n)
 	tell_watcher(w, n);
 	for (i = 0; i < n && (__builtin_expect(!w->halted, 1) || worker_go_on(w)); i++) {
 		w->at = i;
+		if (i + KEPT_AHEAD < n)
+			prefetch_kept(w, i + KEPT_AHEAD);
 		advance(w, w->burst[i].ts_ns);
 		one_packet(w, &w->burst[i]);
 	}

@@ -51,25 +51,27 @@ struct stream_piece {
 	struct stream_piece *next;
 };
 
+/* What bytes in order need comes first, so that it is in two cache lines at most. */
 struct stream {
-	uint8_t *buf;   /* byte at offset base */
-	uint64_t base;  /* lowest offset kept */
-	uint64_t cont;  /* everything in [base, cont) is there or a declared gap */
-	uint64_t max;   /* end of the last early run, or cont: one past the highest offset there */
-	size_t room;    /* bytes from buf on that may be written: the lesser of limit and the memory left */
-	size_t limit;   /* bytes kept at most */
-	uint64_t lost;  /* new bytes that could not be kept; stale ones, below base, are not among them */
-	uint8_t policy; /* MOS_OVERLAP_POLICY_: who wins where bytes overlap */
-
-	uint8_t *mem;        /* what slab_get gave, NULL before the first byte; buf lies in it */
-	size_t cap;          /* bytes at mem */
-	struct ranges early; /* runs above cont */
-	struct ranges holes; /* declared gaps in [base, cont) */
-	struct ranges segs;  /* early segments, where the policy depends on them (tcp/segments.h) */
+	uint64_t base; /* lowest offset kept */
+	uint64_t cont; /* everything in [base, cont) is there or a declared gap */
+	uint64_t max;  /* end of the last early run, or cont: one past the highest offset there */
 
 	/* [cont - held, cont), which is then all there is: base is cont - held, and there is no memory. */
 	size_t held;
 	struct stream_piece *first, *last;
+
+	size_t limit;        /* bytes kept at most */
+	struct ranges early; /* runs above cont */
+	struct ranges holes; /* declared gaps in [base, cont) */
+
+	uint8_t *buf;       /* byte at offset base */
+	size_t room;        /* bytes from buf on that may be written: the lesser of limit and the memory left */
+	uint8_t *mem;       /* what slab_get gave, NULL before the first byte; buf lies in it */
+	size_t cap;         /* bytes at mem */
+	uint64_t lost;      /* new bytes that could not be kept; stale ones, below base, are not among them */
+	struct ranges segs; /* early segments, where the policy depends on them (tcp/segments.h) */
+	uint8_t policy;     /* MOS_OVERLAP_POLICY_: who wins where bytes overlap */
 };
 
 /* What a write did: len = added + dropped + bytes that were there before. */
