@@ -113,7 +113,7 @@ static bool opens_after_reset(const struct mos_conn *c, const struct mos_packet 
 {
 	const struct mos_end *e = &c->end[side], *peer = &c->end[!side];
 
-	return c->flags & MOS_CONN_CLOSED && c->end_reason == MOS_ENDED_RESET && !(e->flags & MOS_END_SYN) &&
+	return c->flags & MOS_CONN_CLOSED && (e->flags & (MOS_END_RST | MOS_END_SYN)) == MOS_END_RST &&
 	       peer->flags & MOS_END_SYN && p->ack == peer->isn + 1;
 }
 

@@ -125,6 +125,11 @@ local cases = {
 		+.01 C P. 1:5(4) ack 1
 		+.01 S P. 1:5(4) ack 5
 	]] },
+	{ "a SYN-ACK that crosses the client's RST opens nothing", "RSTO SRh 0 0 0", [[
+		0    C S  0:0(0)
+		+.01 C R  1:1(0)
+		+.01 S S. 0:0(0) ack 1
+	]] },
 	{ "midstream, and the first segment has overtaken others", "OTH Ad 0 9 0", [[
 		0    C .  1:1(0) ack 1
 		+.01 S .  5:10(5) ack 1
