@@ -25,7 +25,8 @@ enum { LINK_RAW = 12, FRAME = 48, VERSIONS = 2, BROKEN = 3 };
 static struct {
 	unsigned reloads, workers, connections;
 	uint64_t rate; /* packets per second */
-} opt = { 1000, 2, 1000, 50000 };
+	unsigned gap;  /* milliseconds between reloads */
+} opt = { 1000, 2, 1000, 50000, 0 };
 
 /* What is known of each packet, by its number from 1 on. */
 static struct {
@@ -120,6 +121,87 @@ static const struct io_ops ops = {
 	.name = "paced", .rx_burst = rx_burst, .free_burst = free_burst, .close = source_close
 };
 
+/* Durations in nanoseconds, in any order. */
+struct durations {
+	uint32_t *v;
+	size_t n, cap;
+	bool failed; /* memory is out */
+};
+
+static void durations_add(struct durations *d, uint64_t ns)
+{
+	if (d->n == d->cap) {
+		size_t cap = d->cap ? 2 * d->cap : 4096;
+		uint32_t *v = realloc(d->v, cap * sizeof(*v));
+
+		if (!v) {
+			d->failed = true;
+			return;
+		}
+		d->v = v;
+		d->cap = cap;
+	}
+	d->v[d->n++] = ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+}
+
+/* Bursts by how many have come since the script was exchanged; from CALM on they count as undisturbed. */
+enum { CALM = 1000 };
+static const unsigned first[] = { 1, 10, 100 };
+enum { FIRSTS = sizeof(first) / sizeof(first[0]) };
+
+/* A worker's bursts: from when it has its packets until it asks for more. */
+static struct watched {
+	const struct worker *w;
+	const struct io *in;
+	struct io_ops ops, timed;
+	uint64_t since_ns; /* 0: it has none */
+	const void *script;
+	uint64_t bursts; /* since that script came */
+	struct durations early[FIRSTS], calm;
+} watched[WORKERS_MAX];
+
+/* The one in which the script came is neither: what that costs is the pause, which is known. */
+static void burst_over(struct watched *x, uint64_t ns)
+{
+	if (x->script != x->w->d.engine.arg) {
+		x->script = x->w->d.engine.arg;
+		x->bursts = 0;
+		return;
+	}
+	x->bursts++;
+	for (unsigned i = 0; i < FIRSTS; i++)
+		if (x->bursts <= first[i])
+			durations_add(&x->early[i], ns);
+	if (x->bursts > CALM)
+		durations_add(&x->calm, ns);
+}
+
+static int timed_burst(struct io *io, struct mos_packet *p, unsigned n)
+{
+	uint64_t now = clock_ns();
+	unsigned i = 0;
+
+	while (watched[i].in != io)
+		i++;
+	if (watched[i].since_ns)
+		burst_over(&watched[i], now - watched[i].since_ns);
+	int got = watched[i].ops.rx_burst(io, p, n);
+
+	watched[i].since_ns = got > 0 ? clock_ns() : 0;
+	return got;
+}
+
+/* Between a worker and what it reads. */
+static void watch(struct watched *x, struct worker *w)
+{
+	x->w = w;
+	x->in = w->in;
+	x->ops = x->timed = *w->in->ops;
+	x->timed.rx_burst = timed_burst;
+	x->script = w->d.engine.arg;
+	w->in->ops = &x->timed;
+}
+
 /* Scripts call it. */
 void reload_seen(uint64_t number, int version);
 
@@ -178,13 +260,21 @@ static int load_everywhere(const char *text)
 	return 0;
 }
 
+static void sleep_ms(unsigned ms)
+{
+	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000l }, NULL);
+}
+
+/* At first nothing happens, so that there is something to compare with. */
 static void *reloads(void *arg)
 {
+	sleep_ms(500);
 	for (unsigned i = 0; i < opt.reloads; i++) {
 		if (i % 5 == 4)
 			refused += load_everywhere(broken_scripts[i / 5 % BROKEN]) < 0;
 		else
 			load_everywhere(text_of_version[1 + (i - i / 5) % VERSIONS]);
+		sleep_ms(opt.gap);
 	}
 	crew_stop(&crew);
 	return arg;
@@ -210,6 +300,15 @@ static int fault(const char *what, uint64_t got, uint64_t want)
 	return 1;
 }
 
+static bool bursts_counted(void)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < opt.workers; i++)
+		all &= !watched[i].calm.failed && watched[i].early[0].n && watched[i].early[FIRSTS - 1].n;
+	return all;
+}
+
 static int check(uint64_t given)
 {
 	uint64_t by_none = 0, by_both = 0, dropped = 0;
@@ -233,9 +332,49 @@ static int check(uint64_t given)
 		return fault("packets dropped", sum.dropped, dropped);
 	if (sum.handler_errors)
 		return fault("handlers that failed", sum.handler_errors, 0);
+	if (!bursts_counted())
+		return fault("workers whose bursts were timed", 0, opt.workers);
 	if (refused != opt.reloads / 5)
 		return fault("broken scripts refused", refused, opt.reloads / 5);
 	return 0;
+}
+
+static double at(const uint32_t *v, size_t n, unsigned per_mille)
+{
+	return n ? (double)v[n * per_mille / 1000] / 1000 : 0;
+}
+
+static void report_durations(const char *what, struct durations *d)
+{
+	qsort(d->v, d->n, sizeof(*d->v), by_value32);
+	printf("%-23s median %.1f  90 %% %.1f  99 %% %.1f  longest %.1f  (%zu)\n", what, at(d->v, d->n, 500),
+	       at(d->v, d->n, 900), at(d->v, d->n, 990), d->n ? (double)d->v[d->n - 1] / 1000 : 0, d->n);
+}
+
+static void gather(struct durations *to, const struct durations *from)
+{
+	for (size_t i = 0; i < from->n; i++)
+		durations_add(to, from->v[i]);
+}
+
+/* Those of all workers together. */
+static void report_bursts(void)
+{
+	struct durations early[FIRSTS] = { { .v = NULL } }, calm = { .v = NULL };
+	char what[64];
+
+	for (unsigned i = 0; i < opt.workers; i++) {
+		for (unsigned k = 0; k < FIRSTS; k++)
+			gather(&early[k], &watched[i].early[k]);
+		gather(&calm, &watched[i].calm);
+	}
+	report_durations("bursts undisturbed, us:", &calm);
+	for (unsigned k = 0; k < FIRSTS; k++) {
+		snprintf(what, sizeof(what), "first %u after, us:", first[k]);
+		report_durations(what, &early[k]);
+		free(early[k].v);
+	}
+	free(calm.v);
 }
 
 static void report(uint64_t given)
@@ -251,6 +390,7 @@ static void report(uint64_t given)
 	       AT(packets.late_ns + 1, given, 500), AT(packets.late_ns + 1, given, 900),
 	       AT(packets.late_ns + 1, given, 990), (double)packets.late_ns[given] / 1000);
 #undef AT
+	report_bursts();
 }
 
 static int load_first(void)
@@ -291,17 +431,18 @@ static int prepare(void)
 
 static void parse(int argc, char **argv)
 {
-	static const struct option options[] = { { "reloads", required_argument, NULL, 'n' },
-						 { "rate", required_argument, NULL, 'r' },
-						 { "workers", required_argument, NULL, 'j' },
-						 { "connections", required_argument, NULL, 'c' },
-						 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "reloads", required_argument, NULL, 'n' }, { "rate", required_argument, NULL, 'r' },
+		{ "workers", required_argument, NULL, 'j' }, { "connections", required_argument, NULL, 'c' },
+		{ "gap", required_argument, NULL, 'g' },     { NULL, 0, NULL, 0 }
+	};
 
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		unsigned long n = optarg ? strtoul(optarg, NULL, 10) : 0;
 
 		if (o == '?' || !n || (o == 'j' && n > WORKERS_MAX)) {
-			fputs("Usage: mos-reload [--reloads N] [--rate PACKETS/s] [--workers N] [--connections N]\n",
+			fputs("Usage: mos-reload [--reloads N] [--rate PACKETS/s] [--workers N] [--connections N]\n"
+			      "       [--gap MILLISECONDS]\n",
 			      stderr);
 			exit(2);
 		}
@@ -311,6 +452,8 @@ static void parse(int argc, char **argv)
 			opt.workers = (unsigned)n;
 		else if (o == 'c')
 			opt.connections = (unsigned)n;
+		else if (o == 'g')
+			opt.gap = (unsigned)n;
 		else
 			opt.rate = n;
 	}
@@ -326,6 +469,8 @@ int main(int argc, char **argv)
 		return 1;
 	io = &source->io;
 	crew_source(&crew, &io, 1);
+	for (unsigned i = 0; i < opt.workers; i++)
+		watch(&watched[i], crew_worker(&crew, i));
 	source->began_ns = clock_ns();
 	pthread_create(&thread, NULL, reloads, NULL);
 	int end = crew_run(&crew);
@@ -341,6 +486,11 @@ int main(int argc, char **argv)
 	crew_fini(&crew);
 	for (int v = 1; v <= VERSIONS; v++)
 		free(packets.seen[v]);
+	for (unsigned i = 0; i < opt.workers; i++) {
+		for (unsigned k = 0; k < FIRSTS; k++)
+			free(watched[i].early[k].v);
+		free(watched[i].calm.v);
+	}
 	free(packets.late_ns);
 	free(pauses);
 	return rc;
