@@ -250,6 +250,19 @@ uint64_t health_clock_ns(void)
  */
 enum { GC_BUDGET_NS = 50000, GC_LEAST = 1 << 20 };
 
+static void collect_next(struct lua_dispatch *d)
+{
+	size_t used = lua_arena_used(d->arena);
+
+	d->gc_due = used + (used / 2 > GC_LEAST ? used / 2 : GC_LEAST);
+}
+
+/* A small state grows to twice its size before it is worth it to collect; LuaJIT is to wait longer. */
+static void set_pause(struct lua_dispatch *d, lua_State *L)
+{
+	lua_gc(L, LUA_GCSETPAUSE, lua_arena_used(d->arena) < 2 * GC_LEAST ? 400 : 200);
+}
+
 static int collect_some(lua_State *L)
 {
 	struct lua_dispatch *d = lua_touserdata(L, 1);
@@ -264,10 +277,27 @@ static int collect_some(lua_State *L)
 			d->health->gc_longest_ns = now - last;
 	} while (!over && now - began < GC_BUDGET_NS);
 	d->health->gc_ns += now - began;
-	if (over)
-		d->gc_due = lua_arena_used(d->arena) +
-			    (lua_arena_used(d->arena) / 2 > GC_LEAST ? lua_arena_used(d->arena) / 2 : GC_LEAST);
+	if (over) {
+		collect_next(d);
+		set_pause(d, L);
+	}
 	return 0;
+}
+
+static int settle(lua_State *L)
+{
+	set_pause(lua_touserdata(L, 1), L);
+	return collect(L);
+}
+
+int lua_dispatch_settle(struct lua_dispatch *d)
+{
+	int status = watch_run(d->watch, d->L, settle, d, WATCH_MAIN);
+
+	d->lost |= status == WATCH_KILLED;
+	if (status == 0)
+		collect_next(d);
+	return d->lost ? -1 : 0;
 }
 
 void lua_dispatch_collect(struct lua_dispatch *d)

@@ -55,6 +55,12 @@ void lua_dispatch_install(struct lua_dispatch *d);
 /* No-op if another is the engine. */
 void lua_dispatch_remove(struct lua_dispatch *d);
 
+/*
+ * Before it takes over, on the thread that loads: a whole collection of what loading has left, so that the first bursts need
+ * not do it. -1: a finalizer did not return, the state is lost.
+ */
+int lua_dispatch_settle(struct lua_dispatch *d);
+
 /* Between two bursts: some of a collection, if one is due. */
 void lua_dispatch_collect(struct lua_dispatch *d);
 

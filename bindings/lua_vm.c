@@ -221,17 +221,35 @@ static bool keep_args(struct lua_vm *vm, int argc, char **argv)
 	return vm->argv;
 }
 
+/* A state that may take over, made on this thread. NULL with one line in err. */
+static struct lua_state *prepare(struct lua_vm *vm, const struct lua_text *text, const struct lua_estate *estate,
+				 char *err, size_t errlen)
+{
+	struct lua_watch watch;
+
+	watch_start(&watch, vm->w->set.script_timeout_ns);
+	struct lua_state *st = state_new(vm->w, &vm->script, text, estate, next_epoch(vm), &watch, &vm->contain, err,
+					 errlen);
+
+	if (st && lua_dispatch_settle(&st->d) < 0) {
+		snprintf(err, errlen, "%s: a finalizer took too long", text->path);
+		state_free(st);
+		st = NULL;
+	}
+	watch_stop(&watch);
+	if (st)
+		st->d.watch = &vm->watch;
+	return st;
+}
+
 static int load(struct lua_vm *vm, const struct lua_text *text, int argc, char **argv, char *err, size_t errlen)
 {
 	if (!keep_args(vm, argc, argv)) {
 		snprintf(err, errlen, "out of memory");
 		return -1;
 	}
-	watch_start(&vm->watch, vm->w->set.script_timeout_ns);
-	struct lua_state *st = state_new(vm->w, &vm->script, text, NULL, next_epoch(vm), &vm->watch, &vm->contain, err,
-					 errlen);
+	struct lua_state *st = prepare(vm, text, NULL, err, errlen);
 
-	watch_stop(&vm->watch);
 	if (!st)
 		return -1;
 	if (install(vm, st) == 0) {
@@ -380,15 +398,12 @@ static int reload_once(struct reload *r, const struct vm_worker *worker, const s
 		       size_t errlen)
 {
 	struct lua_vm *vm = r->vm;
-	struct lua_watch watch;
 
 	if (settle(r, worker) < 0) {
 		snprintf(err, errlen, "the worker does not run");
 		return -1;
 	}
-	watch_start(&watch, vm->w->set.script_timeout_ns);
-	r->st = state_new(vm->w, &vm->script, text, &r->estate, next_epoch(vm), &watch, &vm->contain, err, errlen);
-	watch_stop(&watch);
+	r->st = prepare(vm, text, &r->estate, err, errlen);
 	free(r->estate.record);
 	r->estate.record = NULL;
 	if (!r->st)

@@ -83,6 +83,18 @@ describe("a reload", function()
 		end
 	end)
 
+	it("leaves the garbage of loading to nobody's packets", function()
+		local garbage = "local t = {} for i = 1, 1e5 do t[i] = { tostring(i) } end t = nil " .. numbers
+		local file = kit.script(head .. garbage:format "o")
+		local run = live.start { capture = path, file }
+		run:feed(20)
+		kit.write(file, head .. garbage:format "n")
+		assert.equal(0, (run:ctl "reload"))
+		run:feed()
+		assert.equal(0, run:number("gc_us", "stats"))
+		run:finish()
+	end)
+
 	it("may take another script, or one worker", function()
 		local file, other = kit.script(head .. numbers:format "o"), kit.script(head .. numbers:format "n")
 		local run = live.start { capture = path, file }
