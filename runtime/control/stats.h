@@ -98,7 +98,7 @@
 	X(jit_aborts, "traces that it could not compile")                  \
 	X(jit_given_up, "places that it does not try to compile any more") \
 	X(jit_flushes, "times that it threw all its code away")            \
-	X(gc_us, "microseconds of collection between bursts")
+	X(gc_us, "microseconds of CPU time of collections between bursts")
 
 #define STATS_LIST(X)        \
 	STATS_PACKETS(X)     \
