@@ -47,6 +47,7 @@ local ways = {
 	{ "`-i`", interfaces(1) },
 	{ "`-i`, two workers", interfaces(2) },
 	{ "`-p`, net_af_packet", ports(1, "net_af_packet%d,iface=%s") },
+	{ "`-p`, net_af_xdp", ports(1, "net_af_xdp%d,iface=%s") },
 	{ "`-p`, net_af_packet with two queues, two workers", ports(2, "net_af_packet%d,iface=%s,qpairs=2") },
 }
 
