@@ -199,6 +199,13 @@ mos.monitor {}]]
 			local proc = run({ "-p", "0:1", who }, devices, "test -s $LOG.out")
 			assert.equal(("%d\n"):format(math.min(queues, processors)), proc:out())
 		end
+		-- What taskset leaves us is left so.
+		local proc = lan:start("r", { "taskset", "-c", "0", kit.run_path, "-p", "0:1", "--eal",
+			"--no-huge -m 128 --vdev=net_null0 --vdev=net_null1", who }, "grep -q 'info: on port' $LOG.err")
+		local _, status = lan:sh("r", ("cat /proc/%s/status"):format(proc.pid))
+		assert.matches("\nCpus_allowed_list:\t0\n", status)
+		assert.equal(0, proc:stop())
+		assert.equal("1\n", proc:out())
 		assert.equal("3\n", run({ "-p", "0:1", "-j", 3, who }, { "net_null0", "net_null1" }, "test -s $LOG.out"):out())
 	end)
 
