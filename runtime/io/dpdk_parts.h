@@ -19,6 +19,7 @@ struct port {
 	struct rte_ether_addr to, own;
 	unsigned interface; /* of the system, by its index, that the port stands on; 0: none */
 	char label[48];     /* for messages */
+	int see_fd;         /* as long as it is open, that sees packets for others; -1: none */
 	bool gone;          /* set by an event, or when the interface is not there any more */
 	bool told;
 };

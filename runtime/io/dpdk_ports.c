@@ -1,9 +1,12 @@
 /* Ports of DPDK: found by their numbers, set up, started. */
 #include <ctype.h>
 #include <net/if.h>
+#include <netpacket/packet.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <rte_errno.h>
 
@@ -79,6 +82,16 @@ static void port_label(struct port *port, const struct rte_eth_dev_info *info)
 	snprintf(port->label, sizeof(port->label), found ? "%u (%s)" : "%u", port->id, name);
 }
 
+/* An interface of the system forgets it with us, however we end; a device's own switch would leave it so. */
+static void see_all(struct port *port)
+{
+	const struct packet_mreq all = { .mr_ifindex = (int)port->interface, .mr_type = PACKET_MR_PROMISC };
+
+	port->see_fd = port->interface ? socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0) : -1;
+	if (port->see_fd < 0 || setsockopt(port->see_fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) < 0)
+		rte_eth_promiscuous_enable(port->id);
+}
+
 static bool port_start(struct ports *p, struct port *port, bool spread, unsigned workers, const struct why *why)
 {
 	struct rte_eth_conf conf = { .rxmode.mq_mode = RTE_ETH_MQ_RX_NONE };
@@ -116,9 +129,9 @@ static bool port_start(struct ports *p, struct port *port, bool spread, unsigned
 	rte_eth_dev_callback_register(port->id, RTE_ETH_EVENT_INTR_RMV, on_removal, port);
 	if ((rc = rte_eth_dev_start(port->id)) < 0)
 		return fail(why, "port %u: cannot start it: %s", port->id, rte_strerror(-rc));
-	rte_eth_promiscuous_enable(port->id);
 	rte_eth_macaddr_get(port->id, &port->own);
 	port_label(port, &info);
+	see_all(port);
 	return true;
 }
 
@@ -135,7 +148,7 @@ static bool port_add(struct ports *p, const char *name, int peer, const struct w
 			    id, rte_eth_dev_count_avail());
 	if (p->n == PORTS_MAX)
 		return fail(why, "%d ports at most", PORTS_MAX);
-	p->port[p->n++] = (struct port){ .id = (uint16_t)id, .peer = peer };
+	p->port[p->n++] = (struct port){ .id = (uint16_t)id, .peer = peer, .see_fd = -1 };
 	return true;
 }
 
@@ -243,6 +256,8 @@ void ports_close(struct ports *p)
 	for (unsigned i = 0; i < p->n; i++) {
 		rte_eth_dev_stop(p->port[i].id);
 		rte_eth_dev_close(p->port[i].id);
+		if (p->port[i].see_fd >= 0)
+			close(p->port[i].see_fd);
 	}
 	link_filter_free(p->filter);
 	free(p->txq);

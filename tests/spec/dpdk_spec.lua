@@ -325,6 +325,17 @@ require "mos".monitor { raw = true }:on("pkt_in", function() print(1) io.stdout:
 		assert.same(frames(http), frames(out))
 	end)
 
+	it("an interface is afterwards as it was before", function()
+		local function promiscuity()
+			local _, out = lan:sh("r", "ip -d link show dev left")
+			return out:match "promiscuity %d+", out:match "PROMISC"
+		end
+		local proc = bridge("net_af_packet0,iface=left", "net_af_packet1,iface=right", counts)
+		assert.same({ "promiscuity 1" }, { promiscuity() })
+		assert.equal(0, proc:stop())
+		assert.same({ "promiscuity 0" }, { promiscuity() })
+	end)
+
 	it("--busy-poll does not sleep", function()
 		local proc = bridge("net_af_packet0,iface=left", "net_af_packet1,iface=right", counts, "--busy-poll")
 		-- How often it slept until it had used a quarter of a second of a processor; an idle run would have a thousand

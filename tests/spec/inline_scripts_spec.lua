@@ -255,6 +255,55 @@ end)
 		assert.same({ "one bye two", "true" }, got[1])
 	end)
 
+	it("finds it in any stream, cut, repeated and mixed up in any way", function()
+		local seed = 1
+		local function random(n) -- the same on every machine
+			seed = (seed * 16807) % 2147483647
+			return seed % n + 1
+		end
+		local list, streamed = {}, {}
+		for port = 1, 40 do
+			local letters = {}
+			for i = 1, 20 + random(60) do
+				letters[i] = ("ab"):sub(random(2), -1):sub(1, 1)
+			end
+			local whole = table.concat(letters)
+			local lines = { ("conn r%d\nclient 10.0.0.1:%d"):format(port, port) }
+			local function add(line, ...)
+				lines[#lines + 1] = ("+.001 r%d.%s"):format(port, line:format(...))
+			end
+			add "C S 0:0(0)"
+			add "S S. 0:0(0) ack 1"
+			add "C . 1:1(0) ack 1"
+			local function piece(from, to)
+				add("S P. %d:%d(%d) ack 1 %q", from, to + 1, to - from + 1, whole:sub(from, to))
+			end
+			for _ = 1, 12 do
+				local from = random(#whole)
+				piece(from, math.min(#whole, from + random(9) - 1))
+			end
+			local from = 1
+			while from <= #whole do
+				local to = math.min(#whole, from + random(7) - 1)
+				piece(from, to)
+				from = to + 1
+			end
+			if random(2) == 1 then
+				-- It may carry the last bytes once more.
+				local back = random(4)
+				add("S F. %d:%d(%d) ack 1 %q", #whole + 1 - back, #whole + 1, back, whole:sub(-back))
+			end
+			add("S F. %d:%d(0) ack 1", #whole + 1, #whole + 1)
+			list[port], streamed[port] = table.concat(lines, "\n"), whole
+		end
+		for _, case in ipairs { { "abba", "long and longer" }, { "aab", "" }, { "abab", "b" }, { "b", "bb" } } do
+			local got = streams(table.concat(list, "\n"), "--from", case[1], "--to", case[2])
+			for port, whole in ipairs(streamed) do
+				assert.same({ (whole:gsub(case[1], case[2])), "true" }, got[port], case[1] .. " in " .. whole)
+			end
+		end
+	end)
+
 	it("lets go what it kept back, after a while or with the FIN", function()
 		local text = served("a", 1, { "it is hell" }, false) .. "\n+1 a.C . 1:1(0) ack 1\n"
 			.. served("b", 2, { "it is hell" }) .. "\n+1 a.C . 1:1(0) ack 1"
