@@ -732,3 +732,24 @@ end)
 		assert.matches("unknown option of conn:inject 'flag'", printed)
 	end)
 end)
+
+describe("an edit beyond the limit of those that are not acknowledged", function()
+	it("is refused and counted, and the packet passes as it is", function()
+		local lines = { shake }
+		for i = 1, 4099 do
+			lines[#lines + 1] = ("+.0001 C . %d:%d(1) ack 1"):format(i, i + 1)
+		end
+		local code, out, err = kit.run { "--stats", kit.script(head .. [[
+			local refused = {}
+			client("snd", function(pkt)
+				local ok, why = pkt:insert(0, "+")
+				if not ok then refused[#refused + 1] = why end
+			end)
+			mos.at_exit(function() print(#refused, refused[1]) end)
+		]]), "-r", kit.pcap(table.concat(lines, "\n")) }
+		assert.equal(0, code, err)
+		assert.matches("^3\t", out)
+		assert.matches("\n  edits +4096 ", err)
+		assert.matches("\n  edit_limit +3 ", err)
+	end)
+end)
