@@ -140,8 +140,8 @@ static inline bool track_ordered(struct mos_conn *c, const struct mos_packet *p,
 	uint8_t kind = p->tcp_flags & (uint8_t)~MOS_TH_PSH, old = e->state;
 
 	if ((kind | MOS_TH_FIN) != (MOS_TH_ACK | MOS_TH_FIN) || !(e->flags & peer->flags & MOS_END_BASE) ||
-	    (c->flags & MOS_CONN_CLOSED) || c->pending_side >= PENDING_ISN || !is_next(e, p) ||
-	    !acks_in_order(e, peer, p))
+	    (c->flags & MOS_CONN_CLOSED) || (peer->state <= TCP_SYN_RCVD && c->pending_side >= PENDING_ISN) ||
+	    !is_next(e, p) || !acks_in_order(e, peer, p))
 		return false;
 	if (p->payload_len && (peer->flags & MOS_END_ACK) && seq_lt(p->seq, peer->ack - UNDER_WAY))
 		return false;
