@@ -319,6 +319,8 @@ void vm_free(struct lua_vm *vm)
 {
 	if (!vm)
 		return;
+	/* It still ticks where the script was given up, for a reload. */
+	watch_stop(&vm->watch);
 	takeover_walk(vm->w, UINT32_MAX);
 	free_gone(vm);
 	if (vm->now) {
