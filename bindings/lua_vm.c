@@ -175,6 +175,8 @@ static void give_up(struct lua_vm *vm, const char *reason)
 	log_error("the script is not run any more: it cannot begin afresh: %s", reason);
 	vm->w->d.engine = (struct engine){ .handle = NULL };
 	vm->w->d.sets.hold = NULL;
+	/* Nobody else says that the thread runs no more handlers: the timer would tick on. */
+	watch_stop(&vm->watch);
 	vm->w->unheard = true;
 }
 

@@ -1,5 +1,6 @@
 -- A script that misbehaves, in each of the ways there are, and the traffic that goes on.
 local kit = require "kit"
+local live = require "live"
 
 -- One connection of 3 + 60 packets, 10 ms apart.
 local lines = { "0 C S 0:0(0)", "+.01 S S. 0:0(0) ack 1", "+.01 C . 1:1(0) ack 1" }
@@ -367,6 +368,32 @@ end)]]):format(marker, marker), "--script-timeout", "4ms")
 		assert.equal(0, code, err)
 		assert.matches("the script is not run any more: it cannot begin afresh: .*not again", err)
 		assert.equal(PACKETS, count(err, "\n  packets"))
+	end)
+
+	it("that cannot be had is not watched any more", function()
+		local marker = kit.tmp ".marker"
+		os.remove(marker)
+		local live_run = live.start { capture = capture, "--script-timeout", "4ms", kit.script(head .. ([[
+local f = io.open(%q)
+if f then error "not again" end
+mon:on("pkt_in", "snd", function(conn, side, pkt)
+	if pkt.number == 20 then
+		io.open(%q, "w"):close()
+		local x = 0
+		while true do x = x + 1 end
+	end
+end)]]):format(marker, marker)) }
+		local function timers()
+			local f = io.open("/proc/" .. live_run:number "pid" .. "/timers")
+			return f and select(2, f:read "*a":gsub("ClockID", "")), f and f:close()
+		end
+		local before = timers()
+		live_run:feed()
+		assert.matches("it cannot begin afresh", live_run:errors())
+		if before then
+			assert.equal(before - 1, (timers()))
+		end
+		live_run:finish()
 	end)
 end)
 
