@@ -17,8 +17,9 @@
 #include "tcp/plain.h"
 
 /*
- * A burst is decoded, its connections are looked for, and what they lead to, in steps of a few packets: while one step waits
- * for what the one before it has asked the cache for, later packets are decoded.
+ * A burst goes through four stages in steps of a few packets: it is decoded, its connections are looked for, what they lead
+ * to is asked for, and each packet goes its way. While one step waits for what the one before has asked the cache for, there
+ * is work on the others.
  */
 enum { STEP = 8, FRAMES_AHEAD = 6, KEPT_AHEAD = 4 };
 
@@ -108,24 +109,6 @@ PREFETCHES prefetch_kept(const struct worker *w, unsigned i)
 	}
 	if (x->rec_size)
 		__builtin_prefetch(x->recs + (size_t)p->slot * x->rec_size, 1);
-}
-
-static inline unsigned at_most(unsigned i, unsigned n)
-{
-	return i < n ? i : n;
-}
-
-static void burst_prepare(struct worker *w, unsigned n)
-{
-	for (unsigned i = 0; i < n && i < FRAMES_AHEAD; i++)
-		prefetch_frame(w, i);
-	for (unsigned i = 0; i < n + 2 * STEP; i += STEP) {
-		step_decode(w, at_most(i, n), at_most(i + STEP, n), n);
-		if (i >= STEP)
-			step_find(w, at_most(i - STEP, n), at_most(i, n));
-		if (i >= 2 * STEP)
-			step_reach(w, i - 2 * STEP, at_most(i - STEP, n));
-	}
 }
 
 static bool sees(const struct passive *s, const struct mos_packet *p)
@@ -380,21 +363,52 @@ static inline void tell_watcher(const struct worker *w, unsigned n)
 		w->d.watcher->burst(w->d.watcher->arg, n);
 }
 
-unsigned path_burst(struct worker *w, unsigned n)
+/* Returns where it stopped: `to`, or the first packet that is not to be handled. */
+static inline unsigned step_handle(struct worker *w, unsigned from, unsigned to, unsigned n)
 {
 	unsigned i;
 
-	burst_prepare(w, n);
-	tell_watcher(w, n);
-	for (i = 0; i < n && (__builtin_expect(!w->halted, 1) || worker_go_on(w)); i++) {
+	for (i = from; i < to && (__builtin_expect(!w->halted, 1) || worker_go_on(w)); i++) {
 		w->at = i;
 		if (i + KEPT_AHEAD < n)
 			prefetch_kept(w, i + KEPT_AHEAD);
 		advance(w, w->burst[i].ts_ns);
 		one_packet(w, &w->burst[i]);
 	}
-	w->at = i;
+	return i;
+}
+
+static inline unsigned at_most(unsigned i, unsigned n)
+{
+	return i < n ? i : n;
+}
+
+/* Returns how many were handled. All are decoded. */
+static unsigned burst_pass(struct worker *w, unsigned n)
+{
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < n + 3 * STEP; i += STEP) {
+		step_decode(w, at_most(i, n), at_most(i + STEP, n), n);
+		if (i >= STEP)
+			step_find(w, at_most(i - STEP, n), at_most(i, n));
+		if (i >= 2 * STEP)
+			step_reach(w, at_most(i - 2 * STEP, n), at_most(i - STEP, n));
+		if (i >= 3 * STEP && done == i - 3 * STEP)
+			done = step_handle(w, done, at_most(i - 2 * STEP, n), n);
+	}
+	return done;
+}
+
+unsigned path_burst(struct worker *w, unsigned n)
+{
+	tell_watcher(w, n);
+	for (unsigned i = 0; i < n && i < FRAMES_AHEAD; i++)
+		prefetch_frame(w, i);
+	unsigned done = burst_pass(w, n);
+
+	w->at = done;
 	delivery_new_data(w);
 	tell_watcher(w, 0);
-	return i;
+	return done;
 }
