@@ -444,6 +444,9 @@ static bool fail_errno(struct live *l, const struct port *port)
 {
 	if (errno == EPERM || errno == EACCES)
 		return fail(l, port, "no right to open it: run as root, or give mos-run cap_net_raw");
+	/* As tcpdump calls all of them. */
+	if (errno == ENODEV && !strcmp(port->name, "any"))
+		return fail(l, port, "no such interface; several are named with commas: -i eth0,eth1");
 	if (errno == ENODEV)
 		return fail(l, port, "no such interface");
 	return fail(l, port, "%s", strerror(errno));

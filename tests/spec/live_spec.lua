@@ -323,6 +323,7 @@ mos.at_exit(function() print("raw", mos.shared.counter("raw"):sum()) end)]], "pi
 		end
 		local code, _, err = try "-i none"
 		assert.same({ 3, "mos-run: error: interface none: no such interface\n" }, { code, err })
+		assert.matches("no such interface; several are named with commas: %-i eth0,eth1\n$", (select(3, try "-i any")))
 		lan:sh("r", "ip link set dev left down")
 		code, _, err = try "-i left:right"
 		assert.same({ 3, "mos-run: error: interface left: it is down; 'ip link set dev left up' changes that\n" },
