@@ -24,7 +24,7 @@ static const struct command {
 	{ "stats", { NULL }, "all counters", 0, 0 },
 	{ "workers", { NULL }, "each worker's packets, connections, script", 0, 0 },
 	{ "conns", { "filter", NULL }, "[FILTER]: connections, those that a pcap filter matches", 1, 0 },
-	{ "reload", { "script", NULL }, "[SCRIPT] [--worker N]: have it take over", 1, 0 },
+	{ "reload", { "script", NULL }, "[FILE] [--worker N]: have this script, or shared object, take over", 1, 0 },
 	{ "set", { "key", "value" }, "KEY VALUE: max-errors, on-error, linger, log", 2, 2 },
 	{ "stop", { NULL }, "end the run as at the end of its input", 0, 0 },
 };

@@ -1,14 +1,15 @@
 /*
- * mos-reload: reload a script again and again while packets flow at a steady rate, account for every packet, and say how
- * long the workers paused. As a test it checks; by hand it measures.
+ * mos-reload: reload a script, or a shared object, again and again while packets flow at a steady rate, account for every
+ * packet, and say how long the workers paused. As a test it checks; by hand it measures.
  *
- * Two versions of a script take turns, with broken ones in between. Version 1 drops what it sees, version 2 passes it.
+ * Two versions take turns, with broken ones in between. Version 1 drops what it sees, version 2 passes it.
  * Each packet must be seen by exactly one of them, and dropped where version 1 saw it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,14 +20,16 @@
 #include "crew.h"
 #include "lua_state.h"
 #include "lua_vm.h"
+#include "native.h"
 
 enum { LINK_RAW = 12, FRAME = 48, VERSIONS = 2, BROKEN = 3 };
 
 static struct {
 	unsigned reloads, workers, connections;
-	uint64_t rate; /* packets per second */
-	unsigned gap;  /* milliseconds between reloads */
-} opt = { 1000, 2, 1000, 50000, 0 };
+	uint64_t rate;       /* packets per second */
+	unsigned gap;        /* milliseconds between reloads */
+	const char *objects; /* the folder of version1.so and version2.so; NULL: scripts */
+} opt = { 1000, 2, 1000, 50000, 0, NULL };
 
 /* What is known of each packet, by its number from 1 on. */
 static struct {
@@ -75,6 +78,7 @@ static void fill_frame(struct paced *s, uint8_t *f, uint64_t number)
 	put32(f + 16, 0x0afffffe);
 	put32(f + 20, 1000u << 16 | 80);
 	put32(f + 24, n ? 1 + 8 * (n - 1) : 0);
+	put32(f + 28, (uint32_t)number); /* where an acknowledgement would be */
 	f[32] = 0x50;
 	f[33] = n ? MOS_TH_PSH : MOS_TH_SYN;
 	f[34] = 0xff;
@@ -155,16 +159,22 @@ static struct watched {
 	const struct io *in;
 	struct io_ops ops, timed;
 	uint64_t since_ns; /* 0: it has none */
-	const void *script;
-	uint64_t bursts; /* since that script came */
+	uintptr_t program;
+	uint64_t bursts; /* since that program came */
 	struct durations early[FIRSTS], calm;
 } watched[WORKERS_MAX];
 
-/* The one in which the script came is neither: what that costs is the pause, which is known. */
+/* What differs when another script, or copy of an object, has come. */
+static uintptr_t program_of(const struct worker *w)
+{
+	return w->d.engine.arg ? (uintptr_t)w->d.engine.arg : w->d.load;
+}
+
+/* The one in which the program came is neither: what that costs is the pause, which is known. */
 static void burst_over(struct watched *x, uint64_t ns)
 {
-	if (x->script != x->w->d.engine.arg) {
-		x->script = x->w->d.engine.arg;
+	if (x->program != program_of(x->w)) {
+		x->program = program_of(x->w);
 		x->bursts = 0;
 		return;
 	}
@@ -198,7 +208,7 @@ static void watch(struct watched *x, struct worker *w)
 	x->in = w->in;
 	x->ops = x->timed = *w->in->ops;
 	x->timed.rx_burst = timed_burst;
-	x->script = w->d.engine.arg;
+	x->program = program_of(w);
 	w->in->ops = &x->timed;
 }
 
@@ -230,6 +240,7 @@ static const char *const broken_scripts[BROKEN] = { "local = 1", "error 'broken'
 static char text_of_version[VERSIONS + 1][1024];
 static struct crew crew;
 static struct lua_vm *vms[WORKERS_MAX];
+static struct native *natives[WORKERS_MAX]; /* where objects are reloaded */
 static uint64_t *pauses;
 static unsigned done, refused;
 
@@ -260,6 +271,41 @@ static int load_everywhere(const char *text)
 	return 0;
 }
 
+/* One copy for all workers, as mos-run has it. */
+static int object_everywhere(const char *path)
+{
+	char err[256];
+	uint64_t pause;
+	struct object *o = object_open(path, err, sizeof(err));
+	int rc = o ? 0 : -1;
+
+	for (unsigned i = 0; i < opt.workers && rc == 0; i++) {
+		rc = native_reload(natives[i], &crew, i, o, path, &pause, err, sizeof(err));
+		if (rc == 0)
+			pauses[done++] = pause;
+	}
+	object_put(o);
+	return rc;
+}
+
+static int exchange(int version)
+{
+	char path[PATH_MAX];
+
+	if (!opt.objects)
+		return load_everywhere(text_of_version[version]);
+	snprintf(path, sizeof(path), "%s/version%d.so", opt.objects, version);
+	return object_everywhere(path);
+}
+
+/* Something that does not load: a file that is missing, and one that is no object. */
+static int exchange_broken(unsigned i)
+{
+	if (!opt.objects)
+		return load_everywhere(broken_scripts[i % BROKEN]);
+	return object_everywhere(i % 2 ? "/proc/self/cmdline" : "/no-such-object.so");
+}
+
 static void sleep_ms(unsigned ms)
 {
 	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000l }, NULL);
@@ -271,9 +317,9 @@ static void *reloads(void *arg)
 	sleep_ms(500);
 	for (unsigned i = 0; i < opt.reloads; i++) {
 		if (i % 5 == 4)
-			refused += load_everywhere(broken_scripts[i / 5 % BROKEN]) < 0;
+			refused += exchange_broken(i / 5) < 0;
 		else
-			load_everywhere(text_of_version[1 + (i - i / 5) % VERSIONS]);
+			exchange(1 + (int)(i - i / 5) % VERSIONS);
 		sleep_ms(opt.gap);
 	}
 	crew_stop(&crew);
@@ -393,10 +439,30 @@ static void report(uint64_t given)
 	report_bursts();
 }
 
+static int object_first(void)
+{
+	char err[256] = "out of memory", path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/version2.so", opt.objects);
+	struct object *o = object_open(path, err, sizeof(err));
+	int rc = o ? 0 : -1;
+
+	for (unsigned i = 0; i < opt.workers && rc == 0; i++) {
+		natives[i] = native_new(crew_worker(&crew, i));
+		rc = natives[i] ? native_load(natives[i], o, path, err, sizeof(err)) : -1;
+	}
+	object_put(o);
+	if (rc < 0)
+		fprintf(stderr, "mos-reload: %s\n", err);
+	return rc;
+}
+
 static int load_first(void)
 {
 	char err[256];
 
+	if (opt.objects)
+		return object_first();
 	for (unsigned i = 0; i < opt.workers; i++) {
 		vms[i] = vm_new(crew_worker(&crew, i), err, sizeof(err));
 		if (!vms[i] || vm_load_text(vms[i], "reload.lua", text_of_version[2], strlen(text_of_version[2]), 0,
@@ -431,18 +497,24 @@ static int prepare(void)
 
 static void parse(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "reloads", required_argument, NULL, 'n' }, { "rate", required_argument, NULL, 'r' },
-		{ "workers", required_argument, NULL, 'j' }, { "connections", required_argument, NULL, 'c' },
-		{ "gap", required_argument, NULL, 'g' },     { NULL, 0, NULL, 0 }
-	};
+	static const struct option options[] = { { "reloads", required_argument, NULL, 'n' },
+						 { "rate", required_argument, NULL, 'r' },
+						 { "workers", required_argument, NULL, 'j' },
+						 { "connections", required_argument, NULL, 'c' },
+						 { "gap", required_argument, NULL, 'g' },
+						 { "objects", required_argument, NULL, 'o' },
+						 { NULL, 0, NULL, 0 } };
 
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		unsigned long n = optarg ? strtoul(optarg, NULL, 10) : 0;
 
+		if (o == 'o') {
+			opt.objects = optarg;
+			continue;
+		}
 		if (o == '?' || !n || (o == 'j' && n > WORKERS_MAX)) {
 			fputs("Usage: mos-reload [--reloads N] [--rate PACKETS/s] [--workers N] [--connections N]\n"
-			      "       [--gap MILLISECONDS]\n",
+			      "       [--gap MILLISECONDS] [--objects FOLDER]\n",
 			      stderr);
 			exit(2);
 		}
@@ -483,6 +555,9 @@ int main(int argc, char **argv)
 		report(given);
 	for (unsigned i = 0; i < opt.workers; i++)
 		vm_free(vms[i]);
+	/* Connections have ended, so nothing is left of the copies. */
+	for (unsigned i = 0; i < opt.workers; i++)
+		native_free(natives[i]);
 	crew_fini(&crew);
 	for (int v = 1; v <= VERSIONS; v++)
 		free(packets.seen[v]);
