@@ -207,22 +207,57 @@ static inline void plain_packet(struct worker *w, struct mos_conn *c, struct mos
 
 static void late_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p);
 
+/* Both ends know of the packet, and handlers have heard of it. */
+static inline void packet_over(struct worker *w, struct mos_conn *c, struct mos_packet *p, const struct segment *s,
+			       bool was_closed)
+{
+	w->seg = NULL;
+	if (__builtin_expect((c->flags & MOS_CONN_REWRITTEN) || p->verdict == MOS_DROPPED, 0))
+		rewrite_packet(w, c, p, s);
+	if (__builtin_expect(w->gave_up, 0))
+		delivery_pass_gaps(w, c);
+	if (!was_closed && (c->flags & MOS_CONN_CLOSED))
+		connection_closed(w, c);
+	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
+		reorder_release(w, c, late_packet);
+}
+
+/* A packet that track_ordered took, in the same order as any. */
+static inline void ordered_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, struct segment *s,
+				  bool changed)
+{
+	uint32_t news = BIT_PKT_IN_SND | (changed ? BIT_TCP_STATE_CHANGE_SND : 0);
+
+	w->seg = s;
+	dispatch_conn(&w->d, c, news, s->side, p);
+	bool was_closed = c->flags & MOS_CONN_CLOSED;
+	changed = track_receiver(c, s);
+	if (s->len || ((c->end[0].flags | c->end[1].flags) & MOS_END_EARLY))
+		delivery_packet(w, c, p, s);
+	news = BIT_PKT_IN_RCV | (changed ? BIT_TCP_STATE_CHANGE_RCV : 0);
+	dispatch_conn(&w->d, c, news, !s->side, p);
+	packet_over(w, c, p, s, was_closed);
+}
+
 /* Any packet: its sender's side, the retransmission check, its receiver's side. */
 __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p,
 						 bool opened)
 {
 	struct segment s;
 	struct dispatch *d = &w->d;
+	bool changed;
 
 	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0)) {
 		if (reorder_hold(w, c, p))
 			return;
 		rewrite_acks(w, c, p);
 	}
+	if (track_ordered(c, p, p->dir ^ c->cli, &s, &changed)) {
+		ordered_packet(w, c, p, &s, changed);
+		return;
+	}
 	w->seg = &s;
-	bool changed;
-	if (!track_ordered(c, p, p->dir ^ c->cli, &s, &changed))
-		changed = track_sender(&w->tcp, c, p, &s);
+	changed = track_sender(&w->tcp, c, p, &s);
 	uint32_t start = opened ? BIT_CONN_START_SND : 0;
 
 	dispatch_conn(d, c, BIT_PKT_IN_SND | start | (changed ? BIT_TCP_STATE_CHANGE_SND : 0), s.side, p);
@@ -239,16 +274,7 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 	delivery_packet(w, c, p, &s);
 	start = opened ? BIT_CONN_START_RCV : 0;
 	dispatch_conn(d, c, BIT_PKT_IN_RCV | start | (changed ? BIT_TCP_STATE_CHANGE_RCV : 0), !s.side, p);
-
-	w->seg = NULL;
-	if (__builtin_expect((c->flags & MOS_CONN_REWRITTEN) || p->verdict == MOS_DROPPED, 0))
-		rewrite_packet(w, c, p, &s);
-	if (__builtin_expect(w->gave_up, 0))
-		delivery_pass_gaps(w, c);
-	if (!was_closed && (c->flags & MOS_CONN_CLOSED))
-		connection_closed(w, c);
-	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0))
-		reorder_release(w, c, late_packet);
+	packet_over(w, c, p, &s, was_closed);
 }
 
 /* One that waited for others before it. */

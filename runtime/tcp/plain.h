@@ -83,90 +83,71 @@ static inline __attribute__((always_inline)) bool track_plain(struct mos_conn *c
 	return true;
 }
 
-/* Is p the next that e sends, with nothing missing before it? Behind its FIN only acknowledgements are. */
-static inline bool is_next(const struct mos_end *e, const struct mos_packet *p)
-{
-	if (e->seen)
-		return false;
-	if (!(e->flags & MOS_END_FIN))
-		return p->seq == end_next(e);
-	return p->seq == end_max(e) && !p->payload_len && !(p->tcp_flags & MOS_TH_FIN);
-}
-
-/* Does e, which sends p, acknowledge what its peer has sent, and no less than before? */
-static inline bool acks_in_order(const struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p)
-{
-	return end_max(peer) - p->ack <= ACK_BELOW_MAX && (!(e->flags & MOS_END_ACK) || seq_geq(p->ack, e->ack));
-}
-
-/* With timestamps none but the usual form is in order. ts_recent follows as RFC 7323 4.3 has it. */
-static inline bool timestamp_in_order(struct mos_end *e, const struct mos_end *peer, const struct mos_packet *p)
-{
-	uint32_t tsval;
-
-	if (!(e->flags & peer->flags & MOS_END_TS) || p->tcp_hlen <= 20)
-		return true;
-	if (!plain_timestamp(p, &tsval) || seq_lt(tsval, e->ts_recent))
-		return false;
-	if (!(peer->flags & MOS_END_ACK) || seq_leq(p->seq, peer->ack))
-		e->ts_recent = tsval;
-	return true;
-}
-
-/* The flags of the ends after e sent p, which is in order. */
-static inline void note_flags(struct mos_end *e, struct mos_end *peer, const struct mos_packet *p)
-{
-	if (p->payload_len) {
-		e->flags |= MOS_END_DATA;
-		e->strays = 0;
-	}
-	if (p->tcp_flags & MOS_TH_FIN) {
-		e->fin_seq = p->seq + p->payload_len;
-		e->flags |= MOS_END_FIN;
-	}
-	e->flags |= MOS_END_ACK;
-	if ((peer->flags & MOS_END_FIN) && seq_gt(p->ack, peer->fin_seq))
-		peer->flags |= MOS_END_FIN_ACKED;
-}
-
 /*
  * track_sender for what connections begin and end with as a rule: the acknowledgement of a handshake, FINs and their
- * acknowledgements, in order. False: it is something else, and nothing has changed. *changed: its sender's state did.
+ * acknowledgements, in order: nothing is missing before it, it acknowledges no less than the one before it, and its
+ * timestamp has the usual form. False: it is something else, and nothing has changed. *changed: its sender's state did.
  */
 static inline bool track_ordered(struct mos_conn *c, const struct mos_packet *p, int side, struct segment *s,
 				 bool *changed)
 {
 	struct mos_end *e = &c->end[side], *peer = &c->end[!side];
-	uint8_t kind = p->tcp_flags & (uint8_t)~MOS_TH_PSH, old = e->state;
+	uint16_t ef = e->flags, pf = peer->flags, both = ef & pf;
+	uint32_t len = p->payload_len, seq = p->seq, ack = p->ack, ts = e->ts_recent;
+	bool fin = p->tcp_flags & MOS_TH_FIN;
+	uint8_t old = e->state;
 
-	if ((kind | MOS_TH_FIN) != (MOS_TH_ACK | MOS_TH_FIN) || !(e->flags & peer->flags & MOS_END_BASE) ||
-	    (c->flags & MOS_CONN_CLOSED) || (peer->state <= TCP_SYN_RCVD && c->pending_side >= PENDING_ISN) ||
-	    !is_next(e, p) || !acks_in_order(e, peer, p))
+	if ((p->tcp_flags & ~(MOS_TH_PSH | MOS_TH_FIN)) != MOS_TH_ACK || !(both & MOS_END_BASE) || e->seen ||
+	    (c->flags & MOS_CONN_CLOSED) || seq != end_max(e) || end_max(peer) - ack > ACK_BELOW_MAX)
 		return false;
-	if (p->payload_len && (peer->flags & MOS_END_ACK) && seq_lt(p->seq, peer->ack - UNDER_WAY))
+	/* Behind a FIN, even one whose place is not known, come only acknowledgements. */
+	if ((ef & MOS_END_FIN) && (len || fin))
 		return false;
-	if (!timestamp_in_order(e, peer, p))
+	if ((ef & MOS_END_ACK) && seq_lt(ack, e->ack))
 		return false;
+	if (peer->state <= TCP_SYN_RCVD && c->pending_side >= PENDING_ISN)
+		return false;
+	if (len && (pf & MOS_END_ACK) && seq_lt(seq, peer->ack - UNDER_WAY))
+		return false;
+	if ((both & MOS_END_TS) && p->tcp_hlen > 20) {
+		if (!plain_timestamp(p, &ts) || seq_lt(ts, e->ts_recent))
+			return false;
+		if ((pf & MOS_END_ACK) && seq_gt(seq, peer->ack))
+			ts = e->ts_recent;
+	}
 	*s = (struct segment){
 		.side = side,
 		.flags = p->tcp_flags,
-		.ack = p->ack,
+		.ack = ack,
 		.off = e->nxt_off,
 		.top = e->nxt_off,
-		.len = p->payload_len,
+		.len = len,
 	};
-	e->nxt_off += p->payload_len;
-	note_flags(e, peer, p);
-	e->ack = p->ack;
-	e->win = (uint32_t)p->window << (e->flags & peer->flags & MOS_END_WSCALE ? e->wscale : 0);
+	ef |= MOS_END_ACK;
+	if (len) {
+		ef |= MOS_END_DATA;
+		e->strays = 0;
+	}
+	if (fin) {
+		ef |= MOS_END_FIN;
+		e->fin_seq = seq + len;
+	}
+	if ((pf & MOS_END_FIN) && seq_gt(ack, peer->fin_seq)) {
+		peer->flags = pf |= MOS_END_FIN_ACKED;
+		if (!(ef & MOS_END_FIN_RCVD)) {
+			ef |= MOS_END_FIN_RCVD;
+			e->state = fsm_sent(e->state, SENT_FIN_RCVD);
+		}
+	}
+	e->flags = ef;
+	e->ts_recent = ts;
+	e->nxt_off += len;
+	e->ack = ack;
+	e->win = (uint32_t)p->window << (both & MOS_END_WSCALE ? e->wscale : 0);
 	e->pkts++;
 	e->ip_bytes += p->ip_len;
+	e->state = fsm_sent(e->state, fin ? SENT_FIN : SENT_OTHER);
 	c->last_side = (uint8_t)side;
-	if ((peer->flags & MOS_END_FIN_ACKED) && !(e->flags & MOS_END_FIN_RCVD)) {
-		e->flags |= MOS_END_FIN_RCVD;
-		e->state = fsm_sent(e->state, SENT_FIN_RCVD);
-	}
-	e->state = fsm_sent(e->state, kind & MOS_TH_FIN ? SENT_FIN : SENT_OTHER);
 	*changed = e->state != old;
 	return true;
 }
