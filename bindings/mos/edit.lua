@@ -130,11 +130,9 @@ end
 conn.method("in_order", function(h, side)
 	conn.live(h)
 	local which = names.side[side] or names.value(2, "side", names.side, side)
-	for i = which % 2, which == 2 and 1 or which do
-		local reason = C.mos_ffi_in_order(ctx, conn.bits(h), i)
-		if reason ~= nil then
-			return nil, ffi.string(reason)
-		end
+	local reason = C.mos_ffi_in_order(ctx, conn.bits(h), which)
+	if reason ~= nil then
+		return nil, ffi.string(reason)
 	end
 	return true
 end)

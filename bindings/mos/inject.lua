@@ -24,9 +24,6 @@ local why = ffi.new "const char *[1]"
 conn.method("inject_again", function(h, side)
 	conn.live(h)
 	local which = names.side[side] or names.value(2, "side", names.side, side)
-	if which > 1 then
-		check.fail(2, "conn:inject_again: side is \"cli\" or \"svr\", as if it had sent the segment")
-	end
 	local n = tonumber(C.mos_ffi_inject_again(ctx, conn.bits(h), which, why))
 	if why[0] ~= nil then
 		return nil, ffi.string(why[0])

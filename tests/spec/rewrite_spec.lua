@@ -600,6 +600,65 @@ client("snd", function(pkt, _, off) if off == 3 and not dropped then dropped = t
 	end)
 end)
 
+describe("whatever comes", function()
+	local flags = { ".", "P.", "F.", ".", "P.", "P.", ".", "FP.", "U.", "-", ".", "R", "R.", "S", "S." }
+	local options = { "", "<TS val 9 ecr 1>", "<TS val 3 ecr 1>", "<sack 11:21 31:41>", "win 5", "win 0" }
+
+	-- Connections that begin well, and go on with segments that make no sense.
+	local function nonsense(seed)
+		local function random(n) -- the same on every machine
+			seed = (seed * 16807) % 2147483647
+			return seed % n + 1
+		end
+		local lines = {}
+		for c = 1, 10 do
+			lines[#lines + 1] = ("conn c%d\n%s"):format(c, c % 3 == 0
+				and ("client [2001:db8::1]:%d\nserver [2001:db8::2]:80"):format(c) or "client 10.0.0.1:" .. c)
+			lines[#lines + 1] = (([[+.001 cN.C S 0:0(0) <sackOK,TS val 1 ecr 0>
+				+.001 cN.S S. 0:0(0) ack 1 <sackOK,TS val 1 ecr 1>
+				+.001 cN.C . 1:1(0) ack 1 <TS val 2 ecr 1>]]):gsub("N", c))
+		end
+		for _ = 1, 1000 do
+			local from, len, flag = random(400), random(4) == 1 and 0 or random(60), flags[random(11)]
+			flag = random(40) == 1 and flags[11 + random(4)] or flag
+			lines[#lines + 1] = ("+.00%d c%d.%s %s %d:%d(%d) %s %s"):format(random(9), random(10), random(2) == 1 and "C" or "S",
+				flag, from, from + len, len, flag:find "%." and "ack " .. random(420) or "", options[random(#options)])
+		end
+		return table.concat(lines, "\n")
+	end
+
+	it("leaves with right checksums, and nothing breaks", function()
+		local script = kit.script [[
+local mos = require "mos"
+local mon = mos.monitor {}
+mon:on("conn_start", "snd", function(conn)
+	if conn.client.port % 2 == 0 then assert(conn:in_order "cli" and conn:in_order "svr") end
+end)
+local n = 0
+mon:on("pkt_in", "rcv", function(conn, _, pkt)
+	n = n + 1
+	local len = pkt.payload_len
+	if n % 3 == 0 then pkt:insert(len > 0 and n % (len + 1) or 0, ("x"):rep(n % 50)) end
+	if n % 5 == 0 and len > 2 then pkt:chomp(1, len - 1) end
+	if n % 11 == 0 then conn:inject { side = "cli", payload = "inj" } conn:inject_again "cli" conn:inject_again "svr" end
+	if n % 97 == 0 then conn:reset() end
+	if n % 7 == 0 then pkt:drop() end
+end)
+mon:on("conn_new_data", function(conn, side)
+	conn:peek(side)
+	if n % 13 == 0 then conn:inject { side = side, payload = "yy" } end
+end)]]
+		for seed = 1, 4 do
+			local path = kit.tmp ".pcap"
+			local code, _, err = kit.run { script, "-r", kit.pcap(nonsense(seed)), "-w", path }
+			assert.same({ 0, "" }, { code, err })
+			_, _, err = kit.run { "--verify-checksums", "--stats", "-r", path, kit.script [[require "mos".monitor {}]] }
+			assert.matches("\n  bad_checksum +0 ", err)
+			assert.matches("\nDecoded as\n  tcp +%d+  TCP\nConnections", err)
+		end
+	end)
+end)
+
 describe("conn:inject", function()
 	it("sends a segment as if a side had", function()
 		assert.equal([[
@@ -720,6 +779,8 @@ client("snd", function(pkt, conn)
 	try(function() conn:inject { side = "svr", flags = "R", payload = "x" } end)
 	try(function() conn:inject { side = "both" } end)
 	try(function() conn:inject { flag = "R" } end)
+	try(function() conn:in_order "both" end)
+	try(function() conn:inject_again() end)
 end)
 mon:on("pkt_in", "rcv", function(conn, side, pkt)
 	if pkt.fin then print(conn:inject { side = side, payload = "x" }) end
@@ -730,6 +791,7 @@ end)
 		assert.matches("a segment with the flag R has no payload", printed)
 		assert.matches('side', printed)
 		assert.matches("unknown option of conn:inject 'flag'", printed)
+		assert.matches("unknown side 'both'; there is cli, svr\n.*unknown side 'nil'", printed)
 	end)
 end)
 
