@@ -166,6 +166,9 @@ static int idle_ms(const struct worker *w)
 	enum { MOST = 20 };
 	uint64_t next = timers_next(&w->timers);
 
+	/* Connections follow a new script. */
+	if (w->takeover)
+		return 0;
 	if (next <= w->now_ns)
 		return w->timers.waiting ? MOST : 0;
 	return next - w->now_ns < MOST * 1000000ull ? (int)((next - w->now_ns) / 1000000) + 1 : MOST;
