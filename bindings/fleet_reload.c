@@ -193,7 +193,8 @@ static int reload_each(struct fleet *f, const struct version *v, struct version 
 	for (; rc == 0 && i < f->crew->n; i++)
 		rc = i == 0 && f->canary_ns ? try_canary(f, i, v, &pause[i], err, errlen)
 					    : reload_one(f, i, v, &pause[i], err, errlen);
-	if (rc < 0 && i > 1)
+	/* At the end of the run there is nothing to go back to. */
+	if (rc < 0 && i > 1 && !is_ending(f))
 		take_back(f, i - 1, old);
 	return rc;
 }

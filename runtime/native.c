@@ -318,6 +318,7 @@ int native_reload(struct native *p, struct crew *e, unsigned i, struct object *o
 
 	if (rc < 0 && c) {
 		snprintf(err, errlen, rc == -ESRCH ? "the worker does not run" : "out of memory");
+		object_exit(c->object, &c->bench->mctx);
 		copy_free(c);
 	}
 	native_tend(p, e, i);

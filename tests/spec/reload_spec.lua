@@ -372,7 +372,9 @@ describe("the control socket", function()
 		assert.equal(0, (run:ctl "conns"))
 		run:feed() -- asks for the number of packets
 		assert.equal("", kit.read(run.base .. ".ctl"))
-		assert.equal(0, (run:finish()))
+		local rc, _, errors = run:finish()
+		assert.equal(0, rc, errors)
+		assert.equal("", errors)
 		assert.not_equal("", kit.read(run.base .. ".ctl"))
 	end)
 
