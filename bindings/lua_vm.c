@@ -321,8 +321,6 @@ void vm_free(struct lua_vm *vm)
 {
 	if (!vm)
 		return;
-	/* It still ticks where the script was given up, for a reload. */
-	watch_stop(&vm->watch);
 	takeover_walk(vm->w, UINT32_MAX);
 	free_gone(vm);
 	if (vm->now) {
@@ -380,6 +378,9 @@ static void swap(struct worker *w, void *arg)
 	if (r->rc < 0)
 		return;
 	contain_clear(&r->vm->contain);
+	/* The one before was given up. */
+	if (!r->vm->watch.on && watch_start(&r->vm->watch, w->set.script_timeout_ns) < 0)
+		log_warn("--script-timeout: this thread cannot have a timer");
 	w->unheard = false;
 	r->vm->reloads++;
 	r->pause_ns = clock_ns() - began;

@@ -393,6 +393,11 @@ end)]]):format(marker, marker)) }
 		if before then
 			assert.equal(before - 1, (timers()))
 		end
+		os.remove(marker)
+		assert.equal(0, (live_run:ctl "reload"))
+		if before then
+			assert.equal(before, (timers()))
+		end
 		live_run:finish()
 	end)
 end)
