@@ -91,6 +91,15 @@ static void tend(struct fleet *f)
 			f->old_copies += native_tend(f->native[i], f->crew, i);
 }
 
+/* The control thread may have begun before its owner knows it: then it looks by itself, a moment later. */
+static void wake(const struct fleet *f)
+{
+	struct server *s = __atomic_load_n(&f->server, __ATOMIC_ACQUIRE);
+
+	if (s)
+		server_wake(s);
+}
+
 /* Its answer is the control thread's, which is woken for it. */
 static void *reload_main(void *arg)
 {
@@ -98,7 +107,7 @@ static void *reload_main(void *arg)
 
 	fleet_exchange(f, &f->job);
 	__atomic_store_n(&f->job.done, true, __ATOMIC_RELEASE);
-	server_wake(__atomic_load_n(&f->server, __ATOMIC_ACQUIRE));
+	wake(f);
 	return NULL;
 }
 
@@ -236,9 +245,6 @@ void fleet_stop(struct fleet *f)
 
 void fleet_hangup(struct fleet *f)
 {
-	struct server *s = __atomic_load_n(&f->server, __ATOMIC_ACQUIRE);
-
 	__atomic_store_n(&f->hangup, 1, __ATOMIC_RELEASE);
-	if (s)
-		server_wake(s);
+	wake(f);
 }
