@@ -249,6 +249,7 @@ static void interfaces_are_watched_or_paired(void **state)
 	options_fini(&l.o);
 	parse_fine(&l, "a.lua --on-error=pass --fail-closed");
 	assert_int_equal(l.o.set.on_error, ON_ERROR_PASS);
+	options_fini(&l.o);
 	parse_fine(&l, "a.lua --fail-closed --fail-open");
 	assert_int_equal(l.o.set.on_error, ON_ERROR_PASS);
 	assert_false(l.o.set.fail_closed);
