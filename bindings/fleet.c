@@ -11,6 +11,7 @@
 #include "control/server.h"
 #include "lua_vm.h"
 #include "native.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 /* A file has not changed for so many ticks: whoever writes it is done. */
@@ -19,19 +20,6 @@ enum { QUIET_TICKS = 2 };
 #define MS 1000000ull
 
 const char by_request[] = "mos-run ctl";
-
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static bool is_ending(const struct fleet *f)
-{
-	return __atomic_load_n(&f->ending, __ATOMIC_RELAXED);
-}
 
 static void file_state(const char *path, uint64_t state[4])
 {
@@ -210,7 +198,7 @@ static void tick(void *arg)
 			reload_end(f);
 		return;
 	}
-	if (is_ending(f))
+	if (fleet_is_ending(f))
 		return;
 	tend(f);
 	if (__atomic_exchange_n(&f->hangup, 0, __ATOMIC_ACQ_REL))

@@ -62,6 +62,12 @@ struct fleet {
 	unsigned changed;    /* ticks since a file has changed: 0: none has */
 };
 
+/* The run ends: nobody waits for anything. */
+static inline bool fleet_is_ending(const struct fleet *f)
+{
+	return __atomic_load_n(&f->ending, __ATOMIC_RELAXED);
+}
+
 /* Begin, with a control socket at path if it is not NULL. fleet_stop either way. -1 with one line in err. */
 int fleet_start(struct fleet *f, const char *path, char *err, size_t errlen);
 

@@ -14,16 +14,9 @@
 #include "native.h"
 #include "pkt/decode.h"
 #include "tcp/fsm.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/suggest.h"
-
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* A worker's state as it is between two bursts. */
 struct look {

@@ -9,22 +9,10 @@
 #include "lua_state.h"
 #include "lua_vm.h"
 #include "native.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define MS 1000000ull
-
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static bool is_ending(const struct fleet *f)
-{
-	return __atomic_load_n(&f->ending, __ATOMIC_RELAXED);
-}
 
 /* A lane of the crew, for vm_worker. */
 struct lane_of {
@@ -113,7 +101,7 @@ static void wait_ns(const struct fleet *f, uint64_t ns)
 {
 	uint64_t until = clock_ns() + ns;
 
-	while (!is_ending(f) && clock_ns() < until)
+	while (!fleet_is_ending(f) && clock_ns() < until)
 		nanosleep(&(struct timespec){ .tv_nsec = 20 * MS }, NULL);
 }
 
@@ -126,7 +114,7 @@ static bool canary_lives(struct fleet *f, unsigned i, const struct rate *old, ch
 	struct rate now = { 0, 0 };
 
 	wait_ns(f, f->canary_ns);
-	if (is_ending(f) || crew_call(f->crew, i, take_rate, &now) < 0)
+	if (fleet_is_ending(f) || crew_call(f->crew, i, take_rate, &now) < 0)
 		return true;
 	uint64_t errors = now.errors - old->errors, calls = now.calls - old->calls;
 
@@ -194,7 +182,7 @@ static int reload_each(struct fleet *f, const struct version *v, struct version 
 		rc = i == 0 && f->canary_ns ? try_canary(f, i, v, &pause[i], err, errlen)
 					    : reload_one(f, i, v, &pause[i], err, errlen);
 	/* At the end of the run there is nothing to go back to. */
-	if (rc < 0 && i > 1 && !is_ending(f))
+	if (rc < 0 && i > 1 && !fleet_is_ending(f))
 		take_back(f, i - 1, old);
 	return rc;
 }

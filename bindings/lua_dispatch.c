@@ -8,6 +8,7 @@
 #include "ctx.h"
 #include "event/events.h"
 #include "lua_error.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 /* "conn_start, packet 12": what was in dispatch when a function failed. */
@@ -226,33 +227,20 @@ __attribute__((noinline, cold)) static int call_timed(struct lua_dispatch *d)
 {
 	const struct event *e = event_find(d->w->d.ctx->event);
 	int slot = e ? event_slot(e->root, d->w->d.ctx->hook) : -1;
-	uint64_t began = health_clock_ns();
+	uint64_t began = clock_ns();
 	int status = call(d, WATCH_HANDLER);
 
 	if (slot >= 0 && d->health) {
 		d->health->sampled[slot]++;
-		d->health->sampled_ns[slot] += health_clock_ns() - began;
+		d->health->sampled_ns[slot] += clock_ns() - began;
 	}
 	return status;
-}
-
-static uint64_t read_clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-uint64_t health_clock_ns(void)
-{
-	return read_clock_ns(CLOCK_MONOTONIC);
 }
 
 /* What the machine gives to others in the middle of a step is no part of it. */
 static uint64_t own_clock_ns(void)
 {
-	return read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	return clock_of_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /*

@@ -17,6 +17,4 @@ struct lua_health {
 	uint64_t jit_traces, jit_aborts, jit_given_up, jit_flushes; /* of states that are gone */
 };
 
-uint64_t health_clock_ns(void);
-
 #endif

@@ -11,6 +11,7 @@
 #include "lua_heir.h"
 #include "lua_state.h"
 #include "takeover.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 struct lua_vm {
@@ -354,14 +355,6 @@ static void look(struct worker *w, void *arg)
 
 	r->busy = w->takeover != NULL;
 	estate_take(&r->estate, w, r->vm->now);
-}
-
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static void swap(struct worker *w, void *arg)

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "takeover.h"
+#include "util/clock.h"
 #include "util/symbol.h"
 
 /* One function of the old copy, and the one of that name in the new copy. */
@@ -240,14 +241,6 @@ struct swap {
 	bool busy;
 	uint64_t pause_ns;
 };
-
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static void look(struct worker *w, void *arg)
 {

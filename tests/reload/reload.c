@@ -21,6 +21,7 @@
 #include "lua_state.h"
 #include "lua_vm.h"
 #include "native.h"
+#include "util/clock.h"
 
 enum { LINK_RAW = 12, FRAME = 48, VERSIONS = 2, BROKEN = 3 };
 
@@ -37,14 +38,6 @@ static struct {
 	uint32_t *late_ns;                /* from when it was due until a script saw it */
 	uint64_t most;
 } packets;
-
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* The source: data segments of many connections, one after the other, each when it is due. */
 struct paced {
