@@ -17,8 +17,28 @@ enum { TICKS = 2 };
 
 static const uint64_t retry_ns = 1000000;
 
-/* The thread's, for watch_panic. */
+/* The thread's that are on, the newest first. */
 static __thread struct lua_watch *mine;
+
+/* A tick may come late, after the watch that it was for has stopped and is no more. */
+static bool is_on(const struct lua_watch *w)
+{
+	const struct lua_watch *on = mine;
+
+	while (on && on != w)
+		on = on->older;
+	return on;
+}
+
+static void forget(const struct lua_watch *w)
+{
+	struct lua_watch **on = &mine;
+
+	while (*on && *on != w)
+		on = &(*on)->older;
+	if (*on)
+		*on = w->older;
+}
 
 static void set_timer(const struct lua_watch *w, uint64_t ns)
 {
@@ -109,7 +129,7 @@ static void on_tick(int sig, siginfo_t *info, void *context)
 	int saved = errno;
 
 	(void)sig;
-	if (!w->in_call)
+	if (!is_on(w) || !w->in_call)
 		return;
 	if (w->calls != w->seen) {
 		w->seen = w->calls;
@@ -134,7 +154,8 @@ int watch_start(struct lua_watch *w, uint64_t timeout_ns)
 	struct sigaction act = { .sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART };
 	struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
 
-	*w = (struct lua_watch){ .timeout_ns = timeout_ns };
+	forget(w);
+	*w = (struct lua_watch){ .timeout_ns = timeout_ns, .older = mine };
 	mine = w;
 	if (!timeout_ns)
 		return 0;
@@ -158,8 +179,7 @@ void watch_stop(struct lua_watch *w)
 	if (w->on)
 		timer_delete(w->timer);
 	w->on = false;
-	if (mine == w)
-		mine = NULL;
+	forget(w);
 }
 
 /* The hook was set, or the timer made to tick fast: as before the call. */

@@ -34,6 +34,7 @@ struct lua_watch {
 	lua_State *L; /* of the call */
 	uint64_t timeout_ns;
 	bool on;
+	struct lua_watch *older; /* on, on the same thread */
 	timer_t timer;
 	void *back[5]; /* where to jump */
 };
