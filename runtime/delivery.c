@@ -390,7 +390,7 @@ static bool hold(struct worker *w, struct mos_conn *c, const struct mos_packet *
 	return stream_hold(st, &w->tcp.slab, &w->pieces[i], reader_keep(w, c, side));
 }
 
-void delivery_plain_bytes(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off)
+void delivery_plain(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off)
 {
 	struct segment s = { .side = sender, .off = off, .len = p->payload_len };
 	int side = !sender;

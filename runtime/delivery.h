@@ -16,15 +16,14 @@ static inline bool delivery_wanted(const struct mos_conn *c, int side)
 	return !(c->flags & (MOS_CONN_NOBUF << side)) && !(c->end[side].flags & MOS_END_STOPPED);
 }
 
-/* The same for a packet that track_plain took: its bytes are the next ones, from stream offset off on. */
-void delivery_plain_bytes(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off);
+/* The same for a packet that track_plain took: its bytes are the next ones, from stream offset off on. Where it is due. */
+void delivery_plain(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off);
 
-static inline void delivery_plain(struct worker *w, struct mos_conn *c, struct mos_packet *p, int sender, uint64_t off)
+static inline bool delivery_plain_due(const struct mos_conn *c, const struct mos_packet *p, int sender)
 {
 	bool early = (c->end[0].flags | c->end[1].flags) & MOS_END_EARLY;
 
-	if (early || (delivery_wanted(c, !sender) && p->payload_len))
-		delivery_plain_bytes(w, c, p, sender, off);
+	return early || (delivery_wanted(c, !sender) && p->payload_len);
 }
 
 /*

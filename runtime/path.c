@@ -21,50 +21,56 @@
  * to is asked for, and each packet goes its way. While one step waits for what the one before has asked the cache for, there
  * is work on the others.
  */
-enum { STEP = 8, FRAMES_AHEAD = 6, KEPT_AHEAD = 4 };
+enum { STEP = 8, FRAMES_AHEAD = 8, KEPT_AHEAD = 4 };
 
 /* GCC takes a function that only asks for cache lines for one without effect, and drops the calls, unless it is inlined early. */
 #define PREFETCHES static inline __attribute__((always_inline)) void
 
-/* The headers of a frame further on in the burst. */
-PREFETCHES prefetch_frame(const struct worker *w, unsigned i)
+PREFETCHES prefetch_frame(const struct worker *w, const struct mos_packet *p)
 {
-	__builtin_prefetch(w->burst[i].data);
-	__builtin_prefetch(w->burst[i].data + 64);
+	__builtin_prefetch(p->data);
+	__builtin_prefetch(p->data + w->headers_ahead);
 }
 
-PREFETCHES step_decode(struct worker *w, unsigned from, unsigned to, unsigned n)
+/* Not the common frame. Where it is not TCP its key is no connection's. */
+__attribute__((noinline)) static uint64_t step_walk(struct worker *w, struct mos_packet *p)
 {
-	uint64_t bytes = 0, plain = 0;
+	w->stats.decode[packet_walk(p)]++;
+	w->walked = true;
+	if (p->decoded != MOS_DECODED_TCP)
+		memset(&p->key, 0, sizeof(p->key));
+	return key_hash(&p->key, &w->seed);
+}
 
-	for (unsigned i = from; i < to; i++) {
-		struct mos_packet *p = &w->burst[i];
+/* Of the packets p to end, in a burst that ends at last: where their connections are looked for. */
+PREFETCHES step_decode(struct worker *w, struct mos_packet *p, const struct mos_packet *end,
+		       const struct mos_packet *last, const struct table_bucket **home)
+{
+	uint64_t bytes = 0, ends[2];
 
-		if (i + FRAMES_AHEAD < n)
-			prefetch_frame(w, i + FRAMES_AHEAD);
+	w->stats.packets += (size_t)(end - p);
+	for (; p < end; p++) {
+		if (p + FRAMES_AHEAD < last)
+			prefetch_frame(w, p + FRAMES_AHEAD);
 		bytes += p->len;
-		if (__builtin_expect(packet_decode_plain(p), 1))
-			plain++;
-		else
-			w->stats.decode[packet_walk(p)]++;
-		if (p->decoded != MOS_DECODED_TCP)
-			continue;
-		p->hash = key_hash(&p->key, &w->seed);
-		table_prefetch(&w->table, p->hash);
+		if (__builtin_expect(packet_decode_plain(p, ends), 1)) {
+			w->stats.decode[MOS_DECODED_TCP]++;
+			p->hash = key_hash_ip4(ends[0], ends[1], &w->seed);
+		} else {
+			p->hash = step_walk(w, p);
+		}
+		/* Of a common frame's 66 bytes of headers the last two are the end of TSecr, which nobody asks for. */
+		__builtin_prefetch(p->data + p->payload - 4);
+		*home++ = table_prefetch(&w->table, p->hash);
 	}
-	w->stats.decode[MOS_DECODED_TCP] += plain;
 	w->stats.bytes += bytes;
-	w->stats.packets += to - from;
 }
 
-PREFETCHES step_find(struct worker *w, unsigned from, unsigned to)
+PREFETCHES step_find(const struct worker *w, struct mos_packet *p, const struct mos_packet *end,
+		     const struct table_bucket *const *home)
 {
-	for (unsigned i = from; i < to; i++) {
-		struct mos_packet *p = &w->burst[i];
-
-		if (p->decoded != MOS_DECODED_TCP)
-			continue;
-		p->slot = table_candidate(&w->table, p->hash);
+	for (; p < end; p++) {
+		p->slot = table_candidate(*home++, p->hash);
 		const char *c = (const char *)worker_conn(w, p->slot);
 		__builtin_prefetch(c, 1);
 		__builtin_prefetch(c + 64, 1);
@@ -76,13 +82,13 @@ PREFETCHES step_find(struct worker *w, unsigned from, unsigned to)
  * What a connection leads to: its socket, unless nobody hears of plain packets, and while it begins or ends the line that
  * timers are linked through. Where one is not needed its first line, which is there, is asked for again: no branch.
  */
-PREFETCHES step_reach(const struct worker *w, unsigned from, unsigned to)
+PREFETCHES step_reach(const struct worker *w, const struct mos_packet *p, const struct mos_packet *end)
 {
 	const uint32_t often = BIT_PKT_IN_SND | BIT_PKT_IN_RCV | BIT_CONN_NEW_DATA_NUL;
 	const struct mos_sock *socks = w->d.ctx->socks;
 
-	for (unsigned i = from; i < to; i++) {
-		const struct mos_conn *c = worker_conn(w, w->burst[i].slot);
+	for (; p < end; p++) {
+		const struct mos_conn *c = worker_conn(w, p->slot);
 		uint32_t turns = ~c->flags & MOS_CONN_PLAIN;
 		const struct mos_sock *sock = &socks[c->sock];
 
@@ -95,9 +101,8 @@ PREFETCHES step_reach(const struct worker *w, unsigned from, unsigned to)
  * The bytes that the packet's receiver has, and the script's record, where there are any: a little ahead of the packet, when
  * both ends are there to ask.
  */
-PREFETCHES prefetch_kept(const struct worker *w, unsigned i)
+PREFETCHES prefetch_kept(const struct worker *w, const struct mos_packet *p)
 {
-	const struct mos_packet *p = &w->burst[i];
 	const struct mos_conn *c = worker_conn(w, p->slot);
 	const struct mos_ctx *x = w->d.ctx;
 
@@ -195,10 +200,14 @@ static bool damaged_packet(struct worker *w, struct mos_packet *p)
 }
 
 /* The common packet of an established connection: no state changes, nothing repeats, nothing is refused. */
-static inline void plain_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p, int side, uint64_t off)
+static inline __attribute__((always_inline)) void plain_packet(struct worker *w, struct mos_conn *c,
+							       struct mos_packet *p, int side, uint64_t off)
 {
+	if (!(c->mask & (BIT_PKT_IN_SND | BIT_PKT_IN_RCV)) && !delivery_plain_due(c, p, side))
+		return;
 	dispatch_conn(&w->d, c, BIT_PKT_IN_SND, side, p);
-	delivery_plain(w, c, p, side, off);
+	if (delivery_plain_due(c, p, side))
+		delivery_plain(w, c, p, side, off);
 	dispatch_conn(&w->d, c, BIT_PKT_IN_RCV, !side, p);
 	if (__builtin_expect((c->flags & MOS_CONN_REWRITTEN) || p->verdict == MOS_DROPPED, 0))
 		rewrite_packet(w, c, p,
@@ -239,22 +248,30 @@ static inline void ordered_packet(struct worker *w, struct mos_conn *c, struct m
 	packet_over(w, c, p, s, was_closed);
 }
 
-/* Any packet: its sender's side, the retransmission check, its receiver's side. */
-__attribute__((noinline)) static void any_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p,
-						 bool opened)
+/*
+ * Any packet: its sender's side, the retransmission check, its receiver's side. c NULL: its connection is to be found. False if
+ * none claims it.
+ */
+__attribute__((noinline)) static bool any_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p)
 {
 	struct segment s;
 	struct dispatch *d = &w->d;
-	bool changed;
+	bool changed, opened = false;
 
+	if (!c) {
+		c = connection_of(w, p, &opened);
+		if (!c)
+			return false;
+		c->last_ns = w->now_ns;
+	}
 	if (__builtin_expect(c->flags & MOS_CONN_REWRITTEN, 0)) {
 		if (reorder_hold(w, c, p))
-			return;
+			return true;
 		rewrite_acks(w, c, p);
 	}
 	if (track_ordered(c, p, p->dir ^ c->cli, &s, &changed)) {
 		ordered_packet(w, c, p, &s, changed);
-		return;
+		return true;
 	}
 	w->seg = &s;
 	changed = track_sender(&w->tcp, c, p, &s);
@@ -275,40 +292,37 @@ __attribute__((noinline)) static void any_packet(struct worker *w, struct mos_co
 	start = opened ? BIT_CONN_START_RCV : 0;
 	dispatch_conn(d, c, BIT_PKT_IN_RCV | start | (changed ? BIT_TCP_STATE_CHANGE_RCV : 0), !s.side, p);
 	packet_over(w, c, p, &s, was_closed);
+	return true;
 }
 
 /* One that waited for others before it. */
 static void late_packet(struct worker *w, struct mos_conn *c, struct mos_packet *p)
 {
-	any_packet(w, c, p, false);
+	any_packet(w, c, p);
 }
 
-static inline __attribute__((always_inline)) void tracked_packet(struct worker *w, struct mos_conn *c,
-								 struct mos_packet *p, bool opened)
+/* False, and nothing has happened, if p is not a common packet of the connection that the look-up found for it. */
+static inline __attribute__((always_inline)) bool plain_claimed(struct worker *w, struct mos_packet *p)
 {
+	struct mos_conn *c = worker_conn(w, p->slot);
 	int side = p->dir ^ c->cli;
 	uint64_t off;
 
+	if (((c->flags ^ w->live) & (MOS_CONN_LIVE | MOS_CONN_EPOCH | MOS_CONN_PLAIN)) != MOS_CONN_PLAIN ||
+	    !key_equal(&c->key, &p->key) || !track_plain(c, p, side, &off))
+		return false;
 	c->last_ns = w->now_ns;
-	if ((c->flags & MOS_CONN_PLAIN) && track_plain(c, p, side, &off))
-		plain_packet(w, c, p, side, off);
-	else
-		any_packet(w, c, p, opened);
+	plain_packet(w, c, p, side, off);
+	return true;
 }
 
 /* False if no connection claims it. */
 static inline __attribute__((always_inline)) bool segment_packet(struct worker *w, struct mos_packet *p)
 {
-	bool opened = false;
-
 	w->stats.tcp_packets++;
 	if (__builtin_expect(w->set.verify_checksums, 0) && !packet_checksums_ok(p))
 		return damaged_packet(w, p);
-	struct mos_conn *c = connection_of(w, p, &opened);
-
-	if (c)
-		tracked_packet(w, c, p, opened);
-	return c != NULL;
+	return plain_claimed(w, p) || any_packet(w, NULL, p);
 }
 
 /*
@@ -353,7 +367,8 @@ static void one_packet(struct worker *w, struct mos_packet *p)
 		raw_packet(w, p);
 	if (!is_claimed(w, p))
 		orphan_packet(w, p);
-	w->stats.dropped += p->verdict == MOS_DROPPED;
+	if (__builtin_expect(p->verdict == MOS_DROPPED, 0))
+		w->stats.dropped++;
 }
 
 /* Apart, so that packets at the same moment, and those before anything is due, pay a comparison each. */
@@ -393,11 +408,12 @@ static inline void tell_watcher(const struct worker *w, unsigned n)
 static inline unsigned step_handle(struct worker *w, unsigned from, unsigned to, unsigned n)
 {
 	unsigned i;
+	bool kept = w->tcp.streams.used || w->d.ctx->rec_size;
 
 	for (i = from; i < to && (__builtin_expect(!w->halted, 1) || worker_go_on(w)); i++) {
 		w->at = i;
-		if (i + KEPT_AHEAD < n)
-			prefetch_kept(w, i + KEPT_AHEAD);
+		if (kept && i + KEPT_AHEAD < n)
+			prefetch_kept(w, &w->burst[i + KEPT_AHEAD]);
 		advance(w, w->burst[i].ts_ns);
 		one_packet(w, &w->burst[i]);
 	}
@@ -412,14 +428,18 @@ static inline unsigned at_most(unsigned i, unsigned n)
 /* Returns how many were handled. All are decoded. */
 static unsigned burst_pass(struct worker *w, unsigned n)
 {
+	const struct table_bucket *home[STEP];
+	struct mos_packet *p = w->burst;
 	unsigned done = 0;
 
 	for (unsigned i = 0; i < n + 3 * STEP; i += STEP) {
-		step_decode(w, at_most(i, n), at_most(i + STEP, n), n);
+		unsigned from = at_most(i, n), to = at_most(i + STEP, n);
+
 		if (i >= STEP)
-			step_find(w, at_most(i - STEP, n), at_most(i, n));
+			step_find(w, p + at_most(i - STEP, n), p + from, home);
+		step_decode(w, p + from, p + to, p + n, home);
 		if (i >= 2 * STEP)
-			step_reach(w, at_most(i - 2 * STEP, n), at_most(i - STEP, n));
+			step_reach(w, p + at_most(i - 2 * STEP, n), p + at_most(i - STEP, n));
 		if (i >= 3 * STEP && done == i - 3 * STEP)
 			done = step_handle(w, done, at_most(i - 2 * STEP, n), n);
 	}
@@ -429,8 +449,10 @@ static unsigned burst_pass(struct worker *w, unsigned n)
 unsigned path_burst(struct worker *w, unsigned n)
 {
 	tell_watcher(w, n);
+	w->headers_ahead = w->walked ? 64 : 0;
+	w->walked = false;
 	for (unsigned i = 0; i < n && i < FRAMES_AHEAD; i++)
-		prefetch_frame(w, i);
+		prefetch_frame(w, &w->burst[i]);
 	unsigned done = burst_pass(w, n);
 
 	w->at = done;

@@ -87,6 +87,8 @@ struct worker {
 	struct stream_piece pieces[IO_BURST]; /* payloads of the burst, where a stream holds them */
 	uint32_t cold;                        /* those that are still to be prefetched, a bit each */
 	uint32_t warm;                        /* bytes of the others */
+	bool walked;                          /* the burst had frames whose headers may be longer than a cache line */
+	uint32_t headers_ahead;               /* where their second line is; 0: not asked for */
 	bool looks_back;                      /* programs may ask for bytes that they have read before */
 	uint64_t now_ns;
 	uint64_t wake_ns; /* nothing is due before this time */

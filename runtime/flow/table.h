@@ -53,12 +53,10 @@ int table_init(struct table *t, uint32_t expect, const struct mos_conn *conns);
 /* A zeroed or already finished table is fine. */
 void table_fini(struct table *t);
 
-/* Bits 48..63 of the hash; the bucket is in bits 0..31. */
+/* Bits 49..63 of the hash, and never 0; the bucket is in bits 0..31. */
 static inline uint16_t table_tag(uint64_t hash)
 {
-	uint16_t tag = (uint16_t)(hash >> 48);
-
-	return tag ? tag : 1;
+	return (uint16_t)(hash >> 48) | 1;
 }
 
 /* Where the chain of hash begins. Only the low 32 bits of the hash count. */
@@ -79,34 +77,52 @@ static inline uint32_t table_match_portable(const struct table_bucket *b, uint16
 	return match;
 }
 
+#ifdef __SSE2__
+static inline __m128i table_same(const struct table_bucket *b, uint16_t tag)
+{
+	return _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)b->tag), _mm_set1_epi16((short)tag));
+}
+#endif
+
 static inline uint32_t table_match(const struct table_bucket *b, uint16_t tag)
 {
 #ifdef __SSE2__
-	__m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tag);
-	__m128i same = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
-
-	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(same, _mm_setzero_si128()));
+	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(table_same(b, tag), _mm_setzero_si128()));
 #else
 	return table_match_portable(b, tag);
 #endif
 }
 
-/* Ask the cache for the bucket of hash. */
-static inline void table_prefetch(const struct table *t, uint64_t hash)
+/* The index in the first slot of b that holds tag, 0 if there is none. */
+static inline uint32_t table_first(const struct table_bucket *b, uint16_t tag)
 {
-	__builtin_prefetch(table_home(t, hash));
+#ifdef __SSE2__
+	uint32_t bytes = (uint32_t)_mm_movemask_epi8(table_same(b, tag)); /* two bits a slot */
+
+	return bytes ? b->idx[(unsigned)__builtin_ctz(bytes) / 2] : 0;
+#else
+	uint32_t match = table_match_portable(b, tag);
+
+	return match ? b->idx[__builtin_ctz(match)] : 0;
+#endif
+}
+
+/* Ask the cache for the bucket of hash: table_home's, for table_candidate. */
+static inline const struct table_bucket *table_prefetch(const struct table *t, uint64_t hash)
+{
+	const struct table_bucket *b = table_home(t, hash);
+
+	__builtin_prefetch(b);
+	return b;
 }
 
 /*
- * The first candidate in hash's home bucket, or 0 when there is none there (which proves nothing: ask table_find).
+ * The first candidate in hash's home bucket b, or 0 when there is none there (which proves nothing: ask table_find).
  * One cache line, no chain; for the prefetch stage.
  */
-static inline uint32_t table_candidate(const struct table *t, uint64_t hash)
+static inline uint32_t table_candidate(const struct table_bucket *b, uint64_t hash)
 {
-	const struct table_bucket *b = table_home(t, hash);
-	uint32_t match = table_match(b, table_tag(hash));
-
-	return match ? b->idx[__builtin_ctz(match)] : 0;
+	return table_first(b, table_tag(hash));
 }
 
 /* The index of the connection with that key; 0 if there is none. */

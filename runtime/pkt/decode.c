@@ -254,7 +254,9 @@ const char *packet_layer_name(unsigned kind)
 
 enum mos_decode packet_decode(struct mos_packet *p)
 {
-	if (__builtin_expect(packet_decode_plain(p), 1))
+	uint64_t end[2];
+
+	if (__builtin_expect(packet_decode_plain(p, end), 1))
 		return MOS_DECODED_TCP;
 	return packet_walk(p);
 }

@@ -26,9 +26,9 @@ enum { PENDING_ISN = 3 };
  */
 static inline bool plain_timestamp(const struct mos_packet *p, uint32_t *tsval)
 {
-	const uint8_t *opt = p->data + p->l4 + 20;
+	const uint8_t *opt = p->data + p->payload - (TIMESTAMP_HLEN - 20);
 
-	if (p->tcp_hlen != TIMESTAMP_HLEN || p->l4 + (uint32_t)TIMESTAMP_HLEN > p->caplen)
+	if (p->tcp_hlen != TIMESTAMP_HLEN || p->payload > p->caplen)
 		return false;
 	if (load_be32(opt) != TIMESTAMP_WORD)
 		return false;
@@ -55,7 +55,7 @@ static inline void plain_note(struct mos_conn *c)
 static inline __attribute__((always_inline)) bool track_plain(struct mos_conn *c, const struct mos_packet *p, int side,
 							      uint64_t *off)
 {
-	struct mos_end *e = &c->end[side], *peer = &c->end[!side];
+	struct mos_end *e = end_of(c, (unsigned)side), *peer = end_of(c, (unsigned)side ^ 1);
 	uint16_t both = e->flags & peer->flags;
 	uint64_t nxt_off = e->nxt_off;
 	uint32_t seq = p->seq, ack = p->ack, tsval;
@@ -63,18 +63,22 @@ static inline __attribute__((always_inline)) bool track_plain(struct mos_conn *c
 	if ((p->tcp_flags & ~MOS_TH_PSH) != MOS_TH_ACK || seq != e->isn + 1 + (uint32_t)nxt_off ||
 	    end_next(peer) - ack > ACK_BELOW_MAX)
 		return false;
-	if ((both & MOS_END_TS) && p->tcp_hlen > 20) {
-		if (!plain_timestamp(p, &tsval) || seq_lt(tsval, e->ts_recent))
+	if (both & MOS_END_TS) {
+		if (plain_timestamp(p, &tsval)) {
+			if (seq_lt(tsval, e->ts_recent))
+				return false;
+			e->ts_recent = seq_leq(seq, peer->ack) ? tsval : e->ts_recent;
+		} else if (p->tcp_hlen > 20) {
 			return false;
-		e->ts_recent = seq_leq(seq, peer->ack) ? tsval : e->ts_recent;
+		}
 	}
-	uint32_t len = p->payload_len;
+	uint32_t len = p->payload_len, none = -(uint32_t)!len;
 
 	/* Data or not, news or not: a branch on either is one that goes wrong. */
 	*off = nxt_off;
 	e->nxt_off = nxt_off + len;
-	e->flags |= len ? MOS_END_DATA : 0;
-	e->strays = len ? 0 : e->strays;
+	e->flags |= (uint16_t)(MOS_END_DATA & ~none);
+	e->strays &= (uint16_t)none;
 	e->ack = seq_gt(ack, e->ack) ? ack : e->ack;
 	e->win = (uint32_t)p->window << (both & MOS_END_WSCALE ? e->wscale : 0);
 	e->pkts++;
@@ -91,7 +95,7 @@ static inline __attribute__((always_inline)) bool track_plain(struct mos_conn *c
 static inline bool track_ordered(struct mos_conn *c, const struct mos_packet *p, int side, struct segment *s,
 				 bool *changed)
 {
-	struct mos_end *e = &c->end[side], *peer = &c->end[!side];
+	struct mos_end *e = end_of(c, (unsigned)side), *peer = end_of(c, (unsigned)side ^ 1);
 	uint16_t ef = e->flags, pf = peer->flags, both = ef & pf;
 	uint32_t len = p->payload_len, seq = p->seq, ack = p->ack, ts = e->ts_recent;
 	bool fin = p->tcp_flags & MOS_TH_FIN;

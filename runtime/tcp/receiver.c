@@ -53,7 +53,7 @@ static bool is_settled(const struct mos_end *r, const struct mos_end *e, const s
 
 bool track_receiver(struct mos_conn *c, const struct segment *s)
 {
-	struct mos_end *e = &c->end[s->side], *r = &c->end[!s->side];
+	struct mos_end *e = end_of(c, (unsigned)s->side), *r = end_of(c, (unsigned)s->side ^ 1);
 	uint8_t old = r->state;
 
 	if (s->ignored || (c->flags & MOS_CONN_CLOSED)) {

@@ -402,7 +402,7 @@ static void note_segment(struct tracker *t, struct mos_end *e, struct mos_end *p
 bool track_sender(struct tracker *t, struct mos_conn *c, const struct mos_packet *p, struct segment *s)
 {
 	int side = p->dir ^ c->cli;
-	struct mos_end *e = &c->end[side], *peer = &c->end[!side];
+	struct mos_end *e = end_of(c, (unsigned)side), *peer = end_of(c, (unsigned)side ^ 1);
 
 	*s = (struct segment){ .side = side, .flags = p->tcp_flags, .ack = p->ack };
 	e->pkts++;

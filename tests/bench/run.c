@@ -52,21 +52,17 @@ static uint64_t resident(void)
 }
 
 /*
- * The next burst, as a network card's driver hands it over: the first bytes of the frames of the one after it are on their
- * way into the cache.
+ * The next burst, as a network card's driver hands it over: the first bytes of the frames that the one after it begins with are
+ * on their way into the cache.
  */
 static unsigned fill(const struct bench *b, struct worker *w, size_t from)
 {
+	enum { AHEAD = 8 };
 	size_t left = b->t.frames_n - from;
 	unsigned n = left < IO_BURST ? (unsigned)left : IO_BURST;
-	unsigned ahead = left < 2 * IO_BURST ? (unsigned)left - n : IO_BURST;
 
-	for (unsigned i = 0; i < ahead; i++) {
-		const uint8_t *next = b->t.arena + b->t.frames[from + IO_BURST + i].at;
-
-		__builtin_prefetch(next);
-		__builtin_prefetch(next + 64);
-	}
+	for (size_t i = from + IO_BURST; i < b->t.frames_n && i < from + IO_BURST + AHEAD; i++)
+		__builtin_prefetch(b->t.arena + b->t.frames[i].at);
 	for (unsigned i = 0; i < n; i++) {
 		const struct frame *f = &b->t.frames[from + i];
 		struct mos_packet *p = &w->burst[i];

@@ -4,8 +4,10 @@
 
 #include <cmocka.h>
 
+#include "flow/key.h"
 #include "frames.h"
 #include "pkt/decode.h"
+#include "pkt/decode_plain.h"
 #include "pkt/layer.h"
 
 enum {
@@ -1070,6 +1072,18 @@ static void check_same_by_layers(const struct mos_packet *p)
 	assert_memory_equal(&p->key, &q.key, sizeof(q.key));
 }
 
+/* What the path hashes of a plain frame is what anybody hashes of its key. */
+static void check_same_hash(const struct mos_packet *p)
+{
+	const struct key_seed seed = { { 0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0,
+					 0x082efa98ec4e6c89 } };
+	struct mos_packet q = *p;
+	uint64_t end[2];
+
+	if (packet_decode_plain(&q, end))
+		assert_int_equal(key_hash_ip4(end[0], end[1], &seed), key_hash(&p->key, &seed));
+}
+
 static void mutate(struct frame *m)
 {
 	for (int n = rand() % 4; n > 0 && m->len; n--) {
@@ -1093,6 +1107,7 @@ static void any_bytes_are_decoded_within_their_bounds(void **state)
 			packet_decode(&p);
 			check_bounds(&p);
 			check_same_by_layers(&p);
+			check_same_hash(&p);
 			struct tcp_options o;
 
 			if (p.decoded == MOS_DECODED_TCP)

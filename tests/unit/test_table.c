@@ -72,19 +72,23 @@ static int teardown(void **state)
 	return 0;
 }
 
+static uint32_t candidate(uint64_t hash)
+{
+	return table_candidate(table_prefetch(&t, hash), hash);
+}
+
 static void an_entry_is_candidate_and_found_until_it_is_removed(void **state)
 {
 	(void)state;
 	hashes[7] = 0x1234000000000005;
-	assert_int_equal(table_candidate(&t, hashes[7]), 0);
+	assert_int_equal(candidate(hashes[7]), 0);
 	assert_int_equal(find(7), 0);
 	assert_int_equal(insert(7, hashes[7]), 0);
-	table_prefetch(&t, hashes[7]);
-	assert_int_equal(table_candidate(&t, hashes[7]), 7);
+	assert_int_equal(candidate(hashes[7]), 7);
 	assert_int_equal(find(7), 7);
 	assert_int_equal(t.used, 1);
 	assert_true(take_out(7));
-	assert_int_equal(table_candidate(&t, hashes[7]), 0);
+	assert_int_equal(candidate(hashes[7]), 0);
 	assert_int_equal(find(7), 0);
 	assert_int_equal(t.used, 0);
 }
@@ -104,7 +108,7 @@ static void another_key_with_the_same_hash_is_not_found(void **state)
 	(void)state;
 	insert(1, 0xabcd000000000001);
 	hashes[2] = hashes[1];
-	assert_int_equal(table_candidate(&t, hashes[2]), 1);
+	assert_int_equal(candidate(hashes[2]), 1);
 	assert_int_equal(find(2), 0);
 }
 
@@ -180,7 +184,7 @@ static void candidates_are_seen_on_both_sides_of_a_growing_table(void **state)
 	while (!t.old || t.moved < t.old_mask / 2)
 		insert(++n, random64());
 	for (uint32_t i = 1; i <= n; i++)
-		missing += table_candidate(&t, hashes[i]) == 0;
+		missing += candidate(hashes[i]) == 0;
 	/* Those alone whose bucket overflowed. */
 	assert_true(missing <= t.overflow.used * TABLE_SLOTS);
 	assert_true(missing < n / 10);
@@ -270,6 +274,10 @@ static void a_bucket_shows_all_its_slots_with_a_tag(void **state)
 				expected |= (uint32_t)(b.tag[slot] == tags[i]) << slot;
 			assert_int_equal(table_match(&b, tags[i]), expected);
 			assert_int_equal(table_match_portable(&b, tags[i]), expected);
+			for (int slot = 0; slot < TABLE_SLOTS; slot++)
+				b.idx[slot] = (uint32_t)(round + slot + 1);
+			uint32_t first = expected ? b.idx[__builtin_ctz(expected)] : 0;
+			assert_int_equal(table_first(&b, tags[i]), first);
 		}
 	}
 }
