@@ -51,24 +51,28 @@ static enum take pcap_next(struct capture *c, struct mos_packet *p)
 	const struct pcap_file *f = &c->pcap;
 	uint8_t *h = c->in.at;
 	size_t room = input_room(&c->in);
+	uint32_t header[RECORD_HEADER / sizeof(uint32_t)]; /* seconds, ticks, captured, length */
 
 	if (room < f->header_len)
 		return TAKE_MORE;
-	uint32_t caplen = capture_u32(c, h + 8), len = capture_u32(c, h + 12);
+	for (unsigned i = 0; i < RECORD_HEADER / sizeof(uint32_t); i++)
+		header[i] = load_le32(h + i * sizeof(uint32_t));
+	if (__builtin_expect(c->big_endian, 0))
+		for (unsigned i = 0; i < RECORD_HEADER / sizeof(uint32_t); i++)
+			header[i] = __builtin_bswap32(header[i]);
+	uint32_t caplen = header[2], len = header[3];
 
 	/* Until 2.3 the two stood the other way round, and some say 2.3 who mean 2.2. */
 	if (f->minor < 3 || (f->minor == 3 && caplen > len)) {
-		uint32_t first = caplen;
-
-		caplen = len;
-		len = first;
+		caplen = header[3];
+		len = header[2];
 	}
 	if (caplen > f->caplen_max)
 		return capture_damaged(c, "record length %u is not plausible", caplen);
 	if (room - f->header_len < caplen)
 		return TAKE_MORE;
 	p->data = h + f->header_len;
-	p->ts_ns = capture_u32(c, h) * UINT64_C(1000000000) + (uint64_t)capture_u32(c, h + 4) * f->tick_ns;
+	p->ts_ns = header[0] * UINT64_C(1000000000) + (uint64_t)header[1] * f->tick_ns;
 	p->caplen = caplen;
 	p->len = len;
 	p->link = f->link;
