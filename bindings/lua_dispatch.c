@@ -64,6 +64,7 @@ static void put_nothing(struct lua_dispatch *d, int table, uint32_t index)
 {
 	lua_pushvalue(d->L, STACK_NOTHING);
 	lua_rawseti(d->L, table, (int)index);
+	d->call.apart = 1;
 }
 
 static void take_out_at(struct lua_dispatch *d, const struct place *p)
@@ -214,23 +215,25 @@ __attribute__((noinline, cold)) static void failed(struct lua_dispatch *d, int s
 		count_error(d, &p);
 }
 
+static struct mos_packet no_packet = { .decoded = MOS_DECODED_NONE };
+
 /* One call, with what bindings/mos needs to know of it. */
 static inline int call(struct lua_dispatch *d, unsigned allowed)
 {
 	d->call.conn = ctx_handle(d->w->d.ctx);
-	d->call.no_pkt = !d->w->d.ctx->pkt;
+	d->call.pkt = d->w->d.ctx->pkt ? d->w->d.ctx->pkt : &no_packet;
 	return watch_call(d->watch, d->L, STACK_ON_ERROR, allowed);
 }
 
-/* The same, with the time that it takes. */
-__attribute__((noinline, cold)) static int call_timed(struct lua_dispatch *d)
+/* The same, with the time that a handler takes, together with the filter that has called it. */
+__attribute__((noinline, cold)) static int call_timed(struct lua_dispatch *d, bool pair)
 {
 	const struct event *e = event_find(d->w->d.ctx->event);
 	int slot = e ? event_slot(e->root, d->w->d.ctx->hook) : -1;
 	uint64_t began = clock_ns();
 	int status = call(d, WATCH_HANDLER);
 
-	if (slot >= 0 && d->health) {
+	if (slot >= 0 && d->health && (!pair || d->w->d.ctx->result)) {
 		d->health->sampled[slot]++;
 		d->health->sampled_ns[slot] += clock_ns() - began;
 	}
@@ -319,33 +322,53 @@ bool lua_dispatch_call(struct lua_dispatch *d, unsigned allowed)
 	return status == 0;
 }
 
+/* Another script has taken over in the middle of a packet: the handler is its. */
+static inline bool is_foreign(const struct lua_dispatch *d, uint32_t ref)
+{
+	return (ref ^ d->refs.epoch) & ~(uint32_t)REF_NUMBER;
+}
+
+static inline bool is_sampled(const struct lua_dispatch *d)
+{
+	return d->watch->calls % SAMPLE_ONE_IN == 0;
+}
+
 static void handle(void *arg, uint32_t ref)
 {
 	struct lua_dispatch *d = arg;
 
-	/* Another script's: it has taken over in the middle of a packet. */
-	if (__builtin_expect((ref ^ d->refs.epoch) & ~(uint32_t)REF_NUMBER, 0))
+	if (__builtin_expect(is_foreign(d, ref), 0))
 		return;
 	d->ref = ref & REF_NUMBER;
 	lua_rawgeti(d->L, STACK_HANDLERS, (int)d->ref);
-	int status = d->watch->calls % SAMPLE_ONE_IN ? call(d, WATCH_HANDLER) : call_timed(d);
+	int status = is_sampled(d) ? call_timed(d, false) : call(d, WATCH_HANDLER);
 
 	if (__builtin_expect(status != 0, 0))
 		failed(d, status, false);
 }
 
-/* A filter that was taken out leaves no answer. */
-static bool filter(void *arg, uint32_t event_index)
+/*
+ * Going into Lua costs more than most filters do: the handler is called in the same go. A filter that was taken out leaves no
+ * answer.
+ */
+static enum engine_answer filter(void *arg, uint32_t event_index, uint32_t ref)
 {
 	struct lua_dispatch *d = arg;
+	struct mos_ctx *x = d->w->d.ctx;
+	bool pair = ref && x->conn && !d->call.apart && !is_foreign(d, ref);
 
-	d->w->d.ctx->result = 0;
-	lua_rawgeti(d->L, STACK_FILTERS, (int)event_index);
-	int status = call(d, WATCH_HANDLER);
+	x->result = 0;
+	if (pair)
+		d->ref = ref & REF_NUMBER;
+	lua_rawgeti(d->L, pair ? STACK_PAIRS : STACK_FILTERS, pair ? (int)d->ref : (int)event_index);
+	int status = pair && is_sampled(d) ? call_timed(d, true) : call(d, WATCH_HANDLER);
+	bool handled = pair && x->result;
 
 	if (__builtin_expect(status != 0, 0))
-		failed(d, status, true);
-	return status == 0 && d->w->d.ctx->result;
+		failed(d, status, !handled);
+	if (handled)
+		return ENGINE_CALLED;
+	return status == 0 && x->result ? ENGINE_YES : ENGINE_NO;
 }
 
 /* Replace the function at the top by its upvalue of that name, or of none, if it has that type. */

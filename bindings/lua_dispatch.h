@@ -25,10 +25,11 @@ enum lua_stack {
 	STACK_ON_ERROR = 1, /* message handler */
 	STACK_HANDLERS,     /* [ref] = function */
 	STACK_FILTERS,      /* [event index] = function that sets ctx.result */
-	STACK_DATA,         /* [connection index] = conn.data */
-	STACK_PLACES,       /* ["file:line"] = errors there */
-	STACK_NOTHING,      /* a function that does nothing: what stands in the place of a handler that was taken out */
-	STACK_HOST          /* what C and bindings/mos tell each other; see lua_vm.c */
+	STACK_PAIRS, /* [ref] = function that asks the filter of the handler's event and calls it where that says yes */
+	STACK_DATA,  /* [connection index] = conn.data */
+	STACK_PLACES,  /* ["file:line"] = errors there */
+	STACK_NOTHING, /* a function that does nothing: what stands in the place of a handler that was taken out */
+	STACK_HOST     /* what C and bindings/mos tell each other; see lua_vm.c */
 };
 
 struct lua_dispatch {

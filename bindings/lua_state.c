@@ -85,6 +85,7 @@ static void fill_host(struct lua_dispatch *d)
 	lua_setfield(L, STACK_HOST, "header");
 	set_shared(L, "handlers", STACK_HANDLERS);
 	set_shared(L, "filters", STACK_FILTERS);
+	set_shared(L, "pairs", STACK_PAIRS);
 	set_shared(L, "data", STACK_DATA);
 	lua_newtable(L);
 	lua_setfield(L, STACK_HOST, "args");

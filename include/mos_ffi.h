@@ -142,7 +142,8 @@ enum mos_decode {
 	MOS_DECODE_CUT_TCP,
 	MOS_DECODE_BAD_TCP_HLEN,
 	MOS_DECODE_UNKNOWN_LINK,
-	MOS_DECODE_COUNT
+	MOS_DECODE_COUNT,
+	MOS_DECODED_NONE = MOS_DECODE_COUNT /* there is no packet: see mos_call */
 };
 
 /* mos_end.flags */
@@ -260,7 +261,10 @@ struct mos_conn {
 	uint32_t pad1[2];
 };
 
-/* An active monitoring socket: one connection as one passive socket sees it. Its number is 64 + its index. */
+/* Passive sockets have the numbers below; an active one has this plus its index. */
+enum { MOS_SOCK_FIRST = 64 };
+
+/* An active monitoring socket: one connection as one passive socket sees it. */
 struct mos_sock {
 	uint32_t conn;    /* index of the connection, where MOS_SOCK_LIVE is set */
 	uint16_t passive; /* index of the passive socket that accepted it */
@@ -336,8 +340,10 @@ enum { MOS_HANDLE_PASSIVE = 27, MOS_HANDLE_SIDE = 33, MOS_HANDLE_GEN = 34 };
  * an address that does not change.
  */
 struct mos_call {
-	uint64_t conn;   /* handle of ctx->conn; 0: there is none */
-	uint32_t no_pkt; /* 1 where ctx->pkt is NULL, else 0 */
+	uint64_t conn; /* handle of ctx->conn; 0: there is none */
+	struct mos_packet
+		*pkt;   /* ctx->pkt; where that is NULL, one of kind MOS_DECODED_NONE, which must not be written to */
+	uint32_t apart; /* filters and handlers are called one by one: what was made to call both is of before */
 	/* What LuaJIT's compiler has done in this state; bindings/mos/health.lua counts. */
 	uint32_t jit_traces, jit_aborts, jit_given_up, jit_flushes;
 	/* What C asks bindings/mos between two packets, and the answer. */

@@ -143,7 +143,7 @@ function event.define(options, make_filter, is_c_function)
 	local index = tonumber(C.mos_ffi_event_index(id))
 	local self = setmetatable({ id = id, name = options.name or "event " .. index, parent = options.parent,
 		meaning = options.meaning, fields = options.fields, listen = options.listen }, Event)
-	local above = is_event[options.parent] and options.parent or by_name[options.parent]
+	local above = event.object(options.parent)
 	self.source = source_of(self, above, filter)
 	self.above = above
 	self.hook = options.hook or (above and above.hook)
@@ -157,9 +157,14 @@ function event.define(options, make_filter, is_c_function)
 	return self
 end
 
+-- The event that a script means by itself or by name; nil: one without an object.
+function event.object(ev)
+	return is_event[ev] and ev or by_name[ev]
+end
+
 -- Somebody listens to ev on a socket: what lies above may have to see more than its own event.
 function event.listen(ev, sock)
-	ev = is_event[ev] and ev or by_name[ev]
+	ev = event.object(ev)
 	while ev do
 		if ev.listen then
 			ev.listen(sock)
@@ -170,7 +175,7 @@ end
 
 -- Where the fields of an event are found; nil where it has none.
 function event.source(ev)
-	ev = is_event[ev] and ev or by_name[ev]
+	ev = event.object(ev)
 	return ev and ev.source
 end
 

@@ -2,6 +2,7 @@
 --
 -- Each is made from source of its own, so that LuaJIT compiles each with its own traces, and a side is a constant in
 -- them.
+local bit = require "bit"
 local ffi = require "ffi"
 local jit_util = require "jit.util"
 local check = require "mos.check"
@@ -14,12 +15,13 @@ local lib = require "mos.ffi"
 local host = require "mos.host"
 
 local C, ctx, asked = lib.C, lib.ctx, lib.call
+local band, bor, lshift = bit.band, bit.bor, bit.lshift
 local queue = event.queue
 
 local handler = {}
 
 local template = [[
-local fn, ev, ctx, current, packet, fields, slot = ...
+local fn, ev, ctx, current, packet, fields, slot, ask, ask_ev, ask_packet, above, silenced = ...
 return function()
 	local conn, side, pkt = current(), ctx.side
 	if ctx.pkt ~= nil then
@@ -52,17 +54,39 @@ local filter_call = "local yes = %s ctx.result = yes and 1 or 0"
 local filling_call = "local yes = %s if yes == true then slot[0] = %s else slot[0] = yes end "
 	.. "ctx.result = yes and 1 or 0"
 
-local function filter_source(above, fills)
+local function asking(above, fills)
 	local at = above and above.at or false
 	local call = handler_calls[at]
-	local whole = fills and filling_call:format(call, at or "nil") or filter_call:format(call)
-	return (template:gsub("CALL%((.-)%)", whole))
+	return fills and filling_call:format(call, at or "nil") or filter_call:format(call)
+end
+
+local function filter_source(above, fills)
+	return (template:gsub("CALL%((.-)%)", asking(above, fills)))
+end
+
+-- A filter and a handler of its event, for C to call both in one go: the filter may have silenced the socket.
+local function pair_source(above, fills, at)
+	local filter = asking(above, fills):gsub("fields", "above")
+		:gsub("fn%(conn, %%1, pkt, ev", "ask(conn, %%1, ask_pkt, ask_ev")
+	local call = filter .. " if yes and silenced() == 0 then " .. handler_calls[at] .. " end"
+	return (template:gsub("CALL%((.-)%)", call):gsub("pkt = packet", "pkt, ask_pkt = packet, ask_packet")
+		:gsub("local conn, side, pkt =", "local conn, side, pkt, ask_pkt ="))
+end
+
+local CLOSED, STOPPED_CLI, FIRST = C.MOS_SOCK_CLOSED, C.MOS_SOCK_STOPPED_CLI, C.MOS_SOCK_FIRST
+local CONN_STOPPED, END_STOPPED = C.MOS_CONN_STOPPED, C.MOS_END_STOPPED
+
+-- Not 0: nothing is to be called any more at the hook in dispatch, as C has it (event/dispatch.c, is_silent).
+local function silenced()
+	local c, sock, side = ctx.conn, ctx.socks[ctx.sock - FIRST], ctx.side
+	return (bor(band(sock.flags, bor(CLOSED, lshift(STOPPED_CLI, side))), band(c.flags, CONN_STOPPED),
+		band(c["end"][side].flags, END_STOPPED)))
 end
 
 -- Functions of one prototype share what is made from source: closures that a handler makes for each connection.
 local factories = setmetatable({}, { __mode = "k" })
 
-local function factory_of(fn, at)
+local function factory_of(fn, at, source)
 	local proto = jit_util.funcinfo(fn).proto or fn
 	local of_proto = factories[proto]
 	if not of_proto then
@@ -71,7 +95,7 @@ local function factory_of(fn, at)
 	end
 	local factory = of_proto[at]
 	if not factory then
-		factory = loadstring(handler_sources[at], "=(mos.handler)")
+		factory = loadstring(source or handler_sources[at], "=(mos.handler)")
 		of_proto[at] = factory
 	end
 	return factory
@@ -109,6 +133,21 @@ end
 
 handler.name = name
 
+-- [event]: its filter, as handler.filter has been given it.
+local filters = {}
+
+local function make_pair(ref, fn, ev, at)
+	local f = filters[event.object(ev)]
+	if not f then
+		return
+	end
+	local key = ("pair of %d at %s"):format(f.index, at or "-")
+	local make = factory_of(fn, key, pair_source(f.above, f.slot, at))
+	local source = event.source(ev)
+	host.pairs[ref] = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields, f.slot, f.fn, f.ev,
+		packet_for(f.fn), f.above and f.above.fields, silenced)
+end
+
 -- The number by which C calls fn. own: make it from source of its own.
 local function ref_of(fn, ev, own)
 	local of_event = refs[ev]
@@ -129,6 +168,7 @@ local function ref_of(fn, ev, own)
 	local at = source and source.at or false
 	local make = own and loadstring(handler_sources[at], "=(mos.handler)") or factory_of(fn, at)
 	host.handlers[ref] = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields)
+	make_pair(ref, fn, ev, at)
 	if names_of[fn] then
 		C.mos_ffi_ref_name(ctx, ref, names_of[fn])
 	end
@@ -177,7 +217,11 @@ end
 function handler.filter(index, fn, ev, above)
 	local slot = ev.source ~= above and ev.source.fields or nil
 	local make = loadstring(filter_source(above, slot), "=(mos.filter)")
+	if host.filters[index] then
+		asked.apart = 1 -- pairs of before know the filter of before
+	end
 	host.filters[index] = make(fn, ev, ctx, conn.current, packet_for(fn), above and above.fields, slot)
+	filters[ev] = { index = index, fn = fn, ev = ev, above = above, slot = slot }
 end
 
 -- (event, fn) or (event, hook, fn)

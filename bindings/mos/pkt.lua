@@ -10,7 +10,7 @@ local band = bit.band
 local truth = require("mos.names").truth
 local tonumber = tonumber
 
-local TCP, IP = C.MOS_DECODED_TCP, C.MOS_DECODED_IP
+local TCP, IP, NONE = C.MOS_DECODED_TCP, C.MOS_DECODED_IP, C.MOS_DECODED_NONE
 
 local function value(x)
 	return x
@@ -20,63 +20,77 @@ local function none()
 	return nil
 end
 
--- A value that only TCP packets have (by mos_packet.decoded), or only IP packets (by ip_version).
-local tcp, ip = {}, { [0] = none, none, none, none, value, none, value }
-for i = 0, C.MOS_DECODE_COUNT - 1 do
-	tcp[i] = i == TCP and value or none
+-- For the script that asked for a member.
+local function gone()
+	error("no packet is in dispatch; pkt is only good inside the handler that received it", 4)
 end
 
--- A member is a field, whose function is called with the packet's record, or a method.
-local members, is_field = {}, {}
+-- What to do with a value: with one that every packet has, and one that only TCP packets have, by mos_packet.decoded;
+-- with one that only IP packets have, by ip_version.
+local any, tcp, ip = {}, {}, { [0] = none, none, none, none, value, none, value }
+for i = 0, NONE - 1 do
+	any[i] = value
+	tcp[i] = i == TCP and value or none
+end
+any[NONE], tcp[NONE] = gone, gone
+
+-- A member is a field, whose function is called with the packet's record, or a method. ask[name] is called with the
+-- record for either, so that one look is enough.
+local members, is_field, ask = {}, {}, {}
 local addr_buf = ffi.new "char[46]"
 
 local function field(name, get)
-	members[name], is_field[name] = get, true
+	members[name], is_field[name], ask[name] = get, true, get
 end
 
 local function method(name, fn)
 	members[name], is_field[name] = fn, false
+	ask[name] = function()
+		return fn
+	end
 end
 
 field("ts", function(p)
-	return tonumber(p.ts_ns) / 1e9
+	return (any[p.decoded](tonumber(p.ts_ns) / 1e9))
 end)
 field("ts_ns", function(p)
-	return p.ts_ns
+	return (any[p.decoded](p.ts_ns))
 end)
 field("number", function(p)
-	return (tonumber(p.number))
+	return (any[p.decoded](tonumber(p.number)))
 end)
 field("len", function(p)
-	return p.len
+	return (any[p.decoded](p.len))
 end)
 field("caplen", function(p)
-	return p.caplen
+	return (any[p.decoded](p.caplen))
 end)
 field("data", function(p)
-	return p.data
+	return (any[p.decoded](p.data))
 end)
 field("port", function(p)
-	return p.port
+	return (any[p.decoded](p.port))
 end)
 field("dropped", function(p)
-	return truth[p.verdict]
+	return (any[p.decoded](truth[p.verdict]))
 end)
 
 -- nil where the packet is not IP.
 field("ip_version", function(p)
-	return (ip[p.ip_version](p.ip_version))
+	return (any[p.decoded](ip[p.ip_version](p.ip_version)))
 end)
 field("ip_proto", function(p)
-	return (ip[p.ip_version](p.ip_proto))
+	return (any[p.decoded](ip[p.ip_version](p.ip_proto)))
 end)
 field("ip_len", function(p)
-	return (ip[p.ip_version](p.ip_len))
+	return (any[p.decoded](ip[p.ip_version](p.ip_len)))
 end)
 field("ip_id", function(p)
+	local _ = any[p.decoded]()
 	return p.ip_version == 4 and p.ip_id or nil
 end)
 field("ttl", function(p)
+	local _ = any[p.decoded]()
 	if p.ip_version == 0 then
 		return nil
 	end
@@ -88,10 +102,12 @@ local function addr(which)
 	return n ~= 0 and ffi.string(addr_buf, n) or nil
 end
 
-field("src_addr", function()
+field("src_addr", function(p)
+	local _ = any[p.decoded]()
 	return (addr(0))
 end)
-field("dst_addr", function()
+field("dst_addr", function(p)
+	local _ = any[p.decoded]()
 	return (addr(1))
 end)
 
@@ -152,18 +168,11 @@ field("cwr", function(p)
 	return (tcp[p.decoded](truth[band(p.tcp_flags, 0x80)]))
 end)
 
--- [0] is true; everything else raises, for the script that called a member.
-local there = setmetatable(require "table.new"(1, 0), {
-	__index = function()
-		error("no packet is in dispatch; pkt is only good inside the handler that received it", 4)
-	end,
-})
-there[0] = true
-
 -- The packet's record. Called by members, which a script calls.
 local function current()
-	local _ = there[call.no_pkt]
-	return ctx.pkt
+	local p = call.pkt
+	local _ = any[p.decoded]()
+	return p
 end
 
 method("payload_string", function(_, max)
@@ -298,13 +307,15 @@ local function unknown(name)
 	check.unknown(3, "field of a packet", name, check.keys(members))
 end
 
+setmetatable(ask, {
+	__index = function(_, name)
+		check.unknown(3, "field of a packet", name, check.keys(members))
+	end,
+})
+
 local pkt_t = ffi.metatype("struct { const uint8_t _unused; }", {
 	__index = function(_, name)
-		local member = members[name]
-		if is_field[name] then
-			return (member(current()))
-		end
-		return member or unknown(name)
+		return (ask[name](call.pkt))
 	end,
 	__newindex = function(_, name)
 		check.fail(2, "pkt.%s cannot be assigned; use pkt:set { %s = ... }", tostring(name), tostring(name))

@@ -43,21 +43,24 @@ static inline void call(struct dispatch *d, struct handler h, struct filter_arg 
 	x->in_handler = was;
 }
 
-static bool ask(struct dispatch *d, const struct step *s)
+static enum engine_answer ask(struct dispatch *d, const struct step *s)
 {
 	struct mos_ctx *x = d->ctx;
 	uint32_t was = x->in_handler;
-	bool yes = false;
+	enum engine_answer answer = ENGINE_NO;
 
 	x->in_handler = 1;
-	if (s->kind == EVENT_C)
-		yes = event_filter(s->def)(d->mctx, x->sock, x->side, x->event, (struct filter_arg *)&s->def->arg);
-	else if (d->engine.filter)
-		yes = d->engine.filter(d->engine.arg, s->def->index);
+	if (s->kind == EVENT_C) {
+		if (event_filter(s->def)(d->mctx, x->sock, x->side, x->event, (struct filter_arg *)&s->def->arg))
+			answer = ENGINE_YES;
+	} else if (d->engine.filter) {
+		answer = d->engine.filter(d->engine.arg, s->def->index,
+					  s->handler.fn || d->watcher ? 0 : s->handler.ref);
+	}
 	x->in_handler = was;
 	if (__builtin_expect(d->watcher != NULL, 0))
-		d->watcher->asked(d->watcher->arg, x, s->def, yes);
-	return yes;
+		d->watcher->asked(d->watcher->arg, x, s->def, answer != ENGINE_NO);
+	return answer;
 }
 
 /* Handlers and filters may stop a side or close a socket; nothing runs for it after that. */
@@ -85,8 +88,11 @@ static void run(struct dispatch *d, const struct pin *pin, const struct program 
 		bool filtered = s->kind == EVENT_C || s->kind == EVENT_LUA;
 
 		d->ctx->event = s->event;
-		if (filtered && !ask(d, s))
+		enum engine_answer answer = filtered ? ask(d, s) : ENGINE_YES;
+		if (answer == ENGINE_NO)
 			s += s->skip;
+		else if (answer == ENGINE_CALLED)
+			d->calls++;
 		else if (handler_is_set(s->handler) && !(filtered && is_silent(d, pin)))
 			call(d, s->handler, (struct filter_arg *)&s->def->arg);
 		if (__builtin_expect(d->raised_n && !d->draining, 0)) {

@@ -16,14 +16,18 @@
 #include "mos_ffi.h"
 #include "util/pool.h"
 
-enum { PASSIVE_MAX = 64, RAISE_MAX = 16384, MONITOR_NAME = 32 };
+enum { PASSIVE_MAX = MOS_SOCK_FIRST, RAISE_MAX = 16384, MONITOR_NAME = 32 };
 
 struct stats;
+
+/* ENGINE_CALLED: yes, and the handler has been called in the same go, unless the filter silenced the socket. */
+enum engine_answer { ENGINE_NO, ENGINE_YES, ENGINE_CALLED };
 
 /* How the script engine is called: the only way from here into Lua. ctx says what is in dispatch. */
 struct engine {
 	void (*handle)(void *arg, uint32_t ref);
-	bool (*filter)(void *arg, uint32_t event_index);
+	/* Of the event in dispatch; ref: the handler that is to be called where it says yes, 0: none of the engine's. */
+	enum engine_answer (*filter)(void *arg, uint32_t event_index, uint32_t ref);
 	/* The record of a connection goes, its last handler has returned. NULL: nothing is kept per connection. */
 	void (*ended)(void *arg, uint32_t conn_index);
 	/* Where a handler's source is, "file.lua:12", for people. */

@@ -195,6 +195,20 @@ mon:on(ev, "snd", function() print "never" end)
 		assert.matches("lua:3: unknown field of a connection 'nonsense' %(x, packet 1%)", err)
 	end)
 
+	it("is the handler's, not its filter's, where the handler of an event of one's own fails", function()
+		local source = [[
+local mon, asked, called = mos.monitor {}, 0, 0
+local ev = mos.event { name = "mine", parent = "pkt_in", filter = function() asked = asked + 1 return true end }
+mon:on(ev, "snd", function() called = called + 1 error "oops" end)
+mos.at_exit(function() print(asked, called) end)]]
+		local _, out, err = run("local mos = require 'mos'\n" .. source)
+		assert.equal("5\t5\n", out)
+		assert.matches("oops %(mine, packet 1%)", err)
+		_, out, err = run("local mos = require 'mos'\n" .. source, "--max-errors", "1/s")
+		assert.equal("5\t2\n", out)
+		assert.matches("the handler of mine at snd of monitor #1 is taken out", err, 1, true)
+	end)
+
 	it("in a timer or at the end is logged like any", function()
 		local _, out, err = run(head .. [[
 mos.timer(0.015, function() error "late" end)

@@ -190,6 +190,32 @@ mos.monitor {}
 mos.event { name = "a", parent = "pkt_in", filter = function() print "asked" end }]])
 	end)
 
+	it("is not heard of any more once its filter stops that, for the packet at hand either", function()
+		local heard = {
+			["conn:stop(side)"] = "cli 0\nsvr 0\ncli 0\nsvr 4\nsvr 0\n",
+			["conn:stop()"] = "cli 0\nsvr 0\ncli 0\n",
+		}
+		for stop, want in pairs(heard) do
+			assert.equal(want, output([[
+local mon = mos.monitor {}
+local ev = mos.event { parent = "pkt_in", filter = function(conn, side, pkt)
+	if side == "cli" and pkt.payload_len > 0 then ]] .. stop .. [[ end
+	return true
+end }
+mon:on(ev, "snd", function(conn, side, pkt) print(side .. " " .. pkt.payload_len) end)]]), stop)
+		end
+	end)
+
+	it("has the filter that it was given last", function()
+		assert.equal(("second\nhandler\n"):rep(8), output [[
+local mon = mos.monitor {}
+local function define(word)
+	return mos.event { name = "twice", parent = "pkt_in", filter = function() print(word) return true end }
+end
+mon:on(define "first", "snd", function() print "handler" end)
+define "second"]])
+	end)
+
 	it("without a filter is raised by a handler, when that has returned", function()
 		assert.equal([[
 before

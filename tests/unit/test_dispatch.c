@@ -704,12 +704,19 @@ static void engine_handle(void *arg, uint32_t ref)
 	note("(lua)");
 }
 
-static bool engine_filter(void *arg, uint32_t index)
+static bool engine_calls;
+
+static enum engine_answer engine_filter(void *arg, uint32_t index, uint32_t ref)
 {
 	assert_ptr_equal(arg, &engine_ref);
 	engine_index = index;
 	note("?(lua)");
-	return !node[index].no;
+	if (node[index].no)
+		return ENGINE_NO;
+	if (!engine_calls || !ref)
+		return ENGINE_YES;
+	engine_handle(arg, ref);
+	return ENGINE_CALLED;
 }
 
 static void lua_handlers_and_filters_stand_in_the_same_forest(void **state)
@@ -727,6 +734,26 @@ static void lua_handlers_and_filters_stand_in_the_same_forest(void **state)
 	assert_int_equal(engine_index, event_find(a)->index);
 	answer(a, false);
 	assert_string_equal(raise(c, BIT_PKT_IN_SND, 0), "1:a?(lua)");
+}
+
+static void an_engine_may_call_the_handler_with_the_filter(void **state)
+{
+	event_t a = event_define(MOS_ON_PKT_IN, EVENT_LUA, NULL, NULL, "a", NULL), b = define(a, "b");
+	uint64_t calls = d.calls;
+
+	(void)state;
+	d.engine = (struct engine){ .handle = engine_handle, .filter = engine_filter, .arg = &engine_ref };
+	engine_calls = true;
+	listen_at(passive(0), b, MOS_HK_SND);
+	dispatch_register(&d, 0, a, MOS_HK_SND, (struct handler){ NULL, 78 });
+	struct mos_conn *c = open_conn(1, 1);
+
+	assert_string_equal(raise(c, BIT_PKT_IN_SND, 0), "1:a?(lua) 1:a(lua) 1:b? 1:b");
+	assert_int_equal(engine_ref, 78);
+	assert_int_equal(d.calls - calls, 2);
+	answer(a, false);
+	assert_string_equal(raise(c, BIT_PKT_IN_SND, 0), "1:a?(lua)");
+	engine_calls = false;
 }
 
 static void without_an_engine_lua_is_silent(void **state)
@@ -978,6 +1005,7 @@ int main(void)
 		TEST(without_a_connection_the_passive_socket_hears),
 		TEST(a_passive_socket_that_is_closed_hears_nothing_more),
 		TEST(lua_handlers_and_filters_stand_in_the_same_forest),
+		TEST(an_engine_may_call_the_handler_with_the_filter),
 		TEST(without_an_engine_lua_is_silent),
 		TEST(the_engine_learns_that_a_connection_has_gone),
 		TEST(listening_to_data_is_reading),
