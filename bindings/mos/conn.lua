@@ -10,6 +10,7 @@ local bit = require "bit"
 local check = require "mos.check"
 local names = require "mos.names"
 local lib = require "mos.ffi"
+local member = require "mos.member"
 local host = require "mos.host"
 
 local C, ctx, call = lib.C, lib.ctx, lib.call
@@ -30,19 +31,12 @@ local INDEX = bit.lshift(1, C.MOS_HANDLE_PASSIVE) - 1
 local SIDE, SIDE_BIT = C.MOS_HANDLE_SIDE, bit.lshift(1ull, C.MOS_HANDLE_SIDE)
 local GEN, GEN_BITS = C.MOS_HANDLE_GEN, bit.lshift(1, 64 - C.MOS_HANDLE_GEN) - 1
 
--- A member is a field, whose function is called with the handle, or a method.
-local members, is_field = {}, {}
+-- A field's function is called with the handle.
+local members, ends = member.new "field of a connection", member.new "field of a connection's end"
+local get, get_of_end = members.get, ends.get
 local addr_buf = ffi.new "char[46]"
 
-local conn = { members = members, is_field = is_field }
-
-function conn.field(name, get)
-	members[name], is_field[name] = get, true
-end
-
-function conn.method(name, fn)
-	members[name], is_field[name] = fn, false
-end
+local conn = { members = members.all, is_field = members.is_field, field = members.field, method = members.method }
 
 -- The number that C calls a connection by, and its index. For either kind of handle.
 local function bits(h)
@@ -82,8 +76,8 @@ conn.field("server", function(h)
 	return (cast(end_t, bor(cast(bits_t, h), SIDE_BIT)))
 end)
 -- conn[side]
-conn.field("cli", members.client)
-conn.field("svr", members.server)
+conn.field("cli", members.all.client)
+conn.field("svr", members.all.server)
 
 conn.field("uid", function(h)
 	return (bit.tohex(live(h).uid))
@@ -213,14 +207,13 @@ local end_members = {
 		return truth[band(live(h)["end"][side_of(h)].flags, RST)]
 	end,
 }
+for name, fn in pairs(end_members) do
+	ends.field(name, fn)
+end
 
 ffi.metatype("struct mos_handle", {
 	__index = function(h, name)
-		local member = members[name]
-		if is_field[name] then
-			return (member(h))
-		end
-		return member or check.unknown(2, "field of a connection", name, check.keys(members))
+		return (get[name](h))
 	end,
 	__newindex = function(_, name)
 		check.fail(2, "conn.%s cannot be set; conn.data is yours to write to", tostring(name))
@@ -235,11 +228,7 @@ ffi.metatype("struct mos_handle", {
 
 ffi.metatype("struct mos_end_handle", {
 	__index = function(h, name)
-		local get = end_members[name]
-		if not get then
-			check.unknown(2, "field of a connection's end", name, check.keys(end_members))
-		end
-		return (get(h))
+		return (get_of_end[name](h))
 	end,
 	__newindex = function(_, name)
 		check.fail(2, "%s cannot be set", tostring(name))

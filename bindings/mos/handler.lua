@@ -37,16 +37,16 @@ return function()
 end
 ]]
 
--- Of an event whose fields stand at such a place (event.lua); nil: it has none.
-local handler_calls = {
-	[false] = "fn(conn, %1, pkt, ev)",
-	["fields[0]"] = "fn(conn, %1, pkt, ev, fields[0])",
-	["fields[ctx.ref]"] = "fn(conn, %1, pkt, ev, fields[ctx.ref])",
-}
+-- The call of a function, named so in the source, for an event whose fields stand at such a place (event.lua; nil: it has
+-- none), with as many arguments as it takes: a table costs compiled code something even where nobody looks at it.
+local function call_of(fn, what, packet, ev, at)
+	local args, info = { "conn", "%1", packet, ev, at or nil }, jit_util.funcinfo(fn)
+	local most = info.proto and not info.isvararg and info.params or #args
+	return ("%s(%s)"):format(what, table.concat(args, ", ", 1, math.min(most, #args)))
+end
 
-local handler_sources = {}
-for at, call in pairs(handler_calls) do
-	handler_sources[at] = template:gsub("CALL%((.-)%)", call)
+local function handler_source(fn, at)
+	return (template:gsub("CALL%((.-)%)", call_of(fn, "fn", "pkt", "ev", at)))
 end
 
 -- What a filter answers is whether its event is raised; where the event has fields of its own it may be those.
@@ -54,21 +54,21 @@ local filter_call = "local yes = %s ctx.result = yes and 1 or 0"
 local filling_call = "local yes = %s if yes == true then slot[0] = %s else slot[0] = yes end "
 	.. "ctx.result = yes and 1 or 0"
 
-local function asking(above, fills)
-	local at = above and above.at or false
-	local call = handler_calls[at]
+local function asking(call, at, fills)
 	return fills and filling_call:format(call, at or "nil") or filter_call:format(call)
 end
 
-local function filter_source(above, fills)
-	return (template:gsub("CALL%((.-)%)", asking(above, fills)))
+local function filter_source(fn, above, fills)
+	local at = above and above.at
+	local call = call_of(fn, "fn", "pkt", "ev", at)
+	return (template:gsub("CALL%((.-)%)", asking(call, at, fills)))
 end
 
 -- A filter and a handler of its event, for C to call both in one go: the filter may have silenced the socket.
-local function pair_source(above, fills, at)
-	local filter = asking(above, fills):gsub("fields", "above")
-		:gsub("fn%(conn, %%1, pkt, ev", "ask(conn, %%1, ask_pkt, ask_ev")
-	local call = filter .. " if yes and silenced() == 0 then " .. handler_calls[at] .. " end"
+local function pair_source(fn, at, filter)
+	local above = filter.above and filter.above.at:gsub("fields", "above")
+	local ask = asking(call_of(filter.fn, "ask", "ask_pkt", "ask_ev", above), above, filter.slot)
+	local call = ("%s if yes and silenced() == 0 then %s end"):format(ask, call_of(fn, "fn", "pkt", "ev", at))
 	return (template:gsub("CALL%((.-)%)", call):gsub("pkt = packet", "pkt, ask_pkt = packet, ask_packet")
 		:gsub("local conn, side, pkt =", "local conn, side, pkt, ask_pkt ="))
 end
@@ -86,17 +86,17 @@ end
 -- Functions of one prototype share what is made from source: closures that a handler makes for each connection.
 local factories = setmetatable({}, { __mode = "k" })
 
-local function factory_of(fn, at, source)
+local function factory_of(fn, key, make_source, ...)
 	local proto = jit_util.funcinfo(fn).proto or fn
 	local of_proto = factories[proto]
 	if not of_proto then
 		of_proto = {}
 		factories[proto] = of_proto
 	end
-	local factory = of_proto[at]
+	local factory = of_proto[key]
 	if not factory then
-		factory = loadstring(source or handler_sources[at], "=(mos.handler)")
-		of_proto[at] = factory
+		factory = loadstring(make_source(fn, ...), "=(mos.handler)")
+		of_proto[key] = factory
 	end
 	return factory
 end
@@ -141,8 +141,7 @@ local function make_pair(ref, fn, ev, at)
 	if not f then
 		return
 	end
-	local key = ("pair of %d at %s"):format(f.index, at or "-")
-	local make = factory_of(fn, key, pair_source(f.above, f.slot, at))
+	local make = factory_of(fn, ("pair of %d at %s"):format(f.index, at or "-"), pair_source, at, f)
 	local source = event.source(ev)
 	host.pairs[ref] = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields, f.slot, f.fn, f.ev,
 		packet_for(f.fn), f.above and f.above.fields, silenced)
@@ -166,7 +165,7 @@ local function ref_of(fn, ev, own)
 	forget(ref)
 	local source = event.source(ev)
 	local at = source and source.at or false
-	local make = own and loadstring(handler_sources[at], "=(mos.handler)") or factory_of(fn, at)
+	local make = own and loadstring(handler_source(fn, at), "=(mos.handler)") or factory_of(fn, at, handler_source, at)
 	host.handlers[ref] = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields)
 	make_pair(ref, fn, ev, at)
 	if names_of[fn] then
@@ -216,7 +215,7 @@ end
 -- above: where the fields of the event that ev extends are found.
 function handler.filter(index, fn, ev, above)
 	local slot = ev.source ~= above and ev.source.fields or nil
-	local make = loadstring(filter_source(above, slot), "=(mos.filter)")
+	local make = loadstring(filter_source(fn, above, slot), "=(mos.filter)")
 	if host.filters[index] then
 		asked.apart = 1 -- pairs of before know the filter of before
 	end

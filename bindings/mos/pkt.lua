@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local bit = require "bit"
 local check = require "mos.check"
 local lib = require "mos.ffi"
+local member = require "mos.member"
 
 local C, ctx, call = lib.C, lib.ctx, lib.call
 local band = bit.band
@@ -34,21 +35,10 @@ for i = 0, NONE - 1 do
 end
 any[NONE], tcp[NONE] = gone, gone
 
--- A member is a field, whose function is called with the packet's record, or a method. ask[name] is called with the
--- record for either, so that one look is enough.
-local members, is_field, ask = {}, {}, {}
+-- A field's function is called with the packet's record.
+local members = member.new "field of a packet"
+local field, method, get = members.field, members.method, members.get
 local addr_buf = ffi.new "char[46]"
-
-local function field(name, get)
-	members[name], is_field[name], ask[name] = get, true, get
-end
-
-local function method(name, fn)
-	members[name], is_field[name] = fn, false
-	ask[name] = function()
-		return fn
-	end
-end
 
 field("ts", function(p)
 	return (any[p.decoded](tonumber(p.ts_ns) / 1e9))
@@ -303,19 +293,9 @@ method("drop", function()
 	current().verdict = C.MOS_DROPPED
 end)
 
-local function unknown(name)
-	check.unknown(3, "field of a packet", name, check.keys(members))
-end
-
-setmetatable(ask, {
-	__index = function(_, name)
-		check.unknown(3, "field of a packet", name, check.keys(members))
-	end,
-})
-
 local pkt_t = ffi.metatype("struct { const uint8_t _unused; }", {
 	__index = function(_, name)
-		return (ask[name](call.pkt))
+		return (get[name](call.pkt))
 	end,
 	__newindex = function(_, name)
 		check.fail(2, "pkt.%s cannot be assigned; use pkt:set { %s = ... }", tostring(name), tostring(name))
@@ -333,10 +313,8 @@ local function variant(fields, methods)
 				return fields[name](current())
 			elseif methods[name] then
 				return methods[name]
-			elseif is_field[name] then
-				return (members[name](current()))
 			end
-			return members[name] or unknown(name)
+			return (get[name](current()))
 		end,
 		__newindex = function(_, name)
 			check.fail(2, "pkt.%s cannot be assigned; use pkt:set { %s = ... }", tostring(name), tostring(name))
@@ -348,5 +326,5 @@ local function variant(fields, methods)
 	return object_t()
 end
 
-return { current = current, method = method, object = pkt_t(), members = members, variant = variant,
+return { current = current, method = method, object = pkt_t(), members = members.all, variant = variant,
 	icmp_type = icmp_type }

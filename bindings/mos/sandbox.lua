@@ -220,7 +220,7 @@ end
 
 for name, fn in pairs(conn.members) do
 	if not conn.is_field[name] then
-		conn.members[name] = checked(name, fn)
+		conn.method(name, checked(name, fn))
 	end
 end
 
