@@ -387,8 +387,9 @@ static bool take_upvalue(lua_State *L, const char *name, int type)
 }
 
 /*
- * Where the script's function is that a handler calls: the upvalue `fn` of what handler.lua made; for a timer the member
- * `fn` of the one that fires, among the upvalue `timers` of timer.lua's handler; else the handler itself.
+ * Where the script's function is that a handler calls: the upvalue `fn` of what handler.lua made, which may be `mos_body` in the
+ * environment of the handler; for a timer the member `fn` of the one that fires, among the upvalue `timers` of timer.lua's
+ * handler; else the handler itself.
  */
 static void place(void *arg, uint32_t ref, char *text, size_t size)
 {
@@ -398,6 +399,12 @@ static void place(void *arg, uint32_t ref, char *text, size_t size)
 	lua_Debug ar;
 
 	lua_rawgeti(L, STACK_HANDLERS, (int)(ref & REF_NUMBER));
+	lua_getfenv(L, -1);
+	lua_pushliteral(L, "mos_body");
+	lua_rawget(L, -2);
+	if (lua_isfunction(L, -1))
+		lua_replace(L, -3);
+	lua_settop(L, top + 1);
 	if (!take_upvalue(L, "fn", LUA_TFUNCTION) && take_upvalue(L, "timers", LUA_TTABLE)) {
 		lua_rawgeti(L, -1, d->w->d.ctx->sock);
 		if (lua_istable(L, -1))

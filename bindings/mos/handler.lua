@@ -37,8 +37,8 @@ return function()
 end
 ]]
 
--- The call of a function, named so in the source, for an event whose fields stand at such a place (event.lua; nil: it has
--- none), with as many arguments as it takes: a table costs compiled code something even where nobody looks at it.
+-- The call of a function, named so in the source, for an event whose fields stand at such a place (event.lua; nil: it
+-- has none), with as many arguments as it takes: a table costs compiled code something even where nobody looks at it.
 local function call_of(fn, what, packet, ev, at)
 	local args, info = { "conn", "%1", packet, ev, at or nil }, jit_util.funcinfo(fn)
 	local most = info.proto and not info.isvararg and info.params or #args
@@ -133,18 +133,34 @@ end
 
 handler.name = name
 
+-- What C calls for many packets: a function without upvalues. Compiled code that has looked into those of the function
+-- that it began with puts this one back when it leaves, in two halves, and LuaJIT, which reads it at once as a whole,
+-- waits until both have reached the cache: longer than most handlers take.
+local function entry(body, chunk)
+	return setfenv(loadstring("return function() mos_body() end", chunk)(), { mos_body = body })
+end
+
+-- In its array, where C finds it faster.
+local function put(list, i, fn)
+	for k = #list + 1, i - 1 do
+		list[k] = false
+	end
+	list[i] = fn
+end
+
 -- [event]: its filter, as handler.filter has been given it.
 local filters = {}
 
-local function make_pair(ref, fn, ev, at)
+local function make_pair(ref, fn, ev, at, own)
 	local f = filters[event.object(ev)]
 	if not f then
 		return
 	end
 	local make = factory_of(fn, ("pair of %d at %s"):format(f.index, at or "-"), pair_source, at, f)
 	local source = event.source(ev)
-	host.pairs[ref] = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields, f.slot, f.fn, f.ev,
+	local pair = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields, f.slot, f.fn, f.ev,
 		packet_for(f.fn), f.above and f.above.fields, silenced)
+	put(host.pairs, ref, own and entry(pair, "=(mos.handler)") or pair)
 end
 
 -- The number by which C calls fn. own: make it from source of its own.
@@ -166,8 +182,9 @@ local function ref_of(fn, ev, own)
 	local source = event.source(ev)
 	local at = source and source.at or false
 	local make = own and loadstring(handler_source(fn, at), "=(mos.handler)") or factory_of(fn, at, handler_source, at)
-	host.handlers[ref] = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields)
-	make_pair(ref, fn, ev, at)
+	local body = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields)
+	host.handlers[ref] = own and entry(body, "=(mos.handler)") or body
+	make_pair(ref, fn, ev, at, own)
 	if names_of[fn] then
 		C.mos_ffi_ref_name(ctx, ref, names_of[fn])
 	end
@@ -219,7 +236,8 @@ function handler.filter(index, fn, ev, above)
 	if host.filters[index] then
 		asked.apart = 1 -- pairs of before know the filter of before
 	end
-	host.filters[index] = make(fn, ev, ctx, conn.current, packet_for(fn), above and above.fields, slot)
+	local body = make(fn, ev, ctx, conn.current, packet_for(fn), above and above.fields, slot)
+	put(host.filters, index, entry(body, "=(mos.filter)"))
 	filters[ev] = { index = index, fn = fn, ev = ev, above = above, slot = slot }
 end
 
