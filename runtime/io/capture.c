@@ -183,21 +183,24 @@ static unsigned burst_take(struct reader *r, struct mos_packet *pkts, unsigned n
 	struct capture *c = &r->file;
 	unsigned count = 0;
 
-	while (count < n && !r->failed) {
+	while (count < n) {
 		struct mos_packet *p = &pkts[count];
+		enum take taken = c->format ? c->format->next(c, p) : capture_begin(c);
 
-		*why = c->format ? c->format->next(c, p) : capture_begin(c);
-		if (*why == TAKE_NOTHING)
-			continue;
-		if (*why != TAKE_PACKET)
+		if (taken == TAKE_PACKET) {
+			c->packets++;
+			if (p->len < p->caplen)
+				p->len = p->caplen;
+			if (packet_passes(r, p)) {
+				p->number = ++r->io.packets;
+				count++;
+			} else if (r->failed) {
+				break;
+			}
+		} else if (taken != TAKE_NOTHING) {
+			*why = taken;
 			break;
-		c->packets++;
-		if (p->len < p->caplen)
-			p->len = p->caplen;
-		if (!packet_passes(r, p))
-			continue;
-		p->number = ++r->io.packets;
-		count++;
+		}
 	}
 	return count;
 }
