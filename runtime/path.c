@@ -203,7 +203,8 @@ static bool damaged_packet(struct worker *w, struct mos_packet *p)
 static inline __attribute__((always_inline)) void plain_packet(struct worker *w, struct mos_conn *c,
 							       struct mos_packet *p, int side, uint64_t off)
 {
-	if (!(c->mask & (BIT_PKT_IN_SND | BIT_PKT_IN_RCV)) && !delivery_plain_due(c, p, side))
+	if (!(c->mask & (BIT_PKT_IN_SND | BIT_PKT_IN_RCV)) && p->verdict != MOS_DROPPED &&
+	    !delivery_plain_due(c, p, side))
 		return;
 	dispatch_conn(&w->d, c, BIT_PKT_IN_SND, side, p);
 	if (delivery_plain_due(c, p, side))

@@ -475,6 +475,21 @@ local http = [[
 	+.01 C .  5:5(0) ack 4
 ]]
 
+describe("conn:inject", function()
+	it("does not count what a monitor of raw packets has dropped", function()
+		for _, buffers in ipairs { "{}", "{ clibuf = 0, svrbuf = 0 }" } do
+			-- More than a burst, so that the connection is known when the packet is looked up.
+			assert.equal(("S . 1(0) ack 1\n"):rep(64) .. "C P. 1(2) ack 1 xy\nS . 1(0) ack 1\n", (edited([[
+mon:close()
+mos.monitor { raw = true }:on("pkt_in", function(_, _, pkt) if pkt.payload_len > 0 then pkt:drop() end end)
+mos.monitor ]] .. buffers .. [[:on("conn_start", "snd", function(conn)
+	mos.timer(0.1, function() assert(conn:inject { side = "cli", payload = "xy" }) end)
+end)]], ("+.0001 S . 1:1(0) ack 1\n"):rep(64) .. "+.01 C P. 1:5(4) ack 1\n+.2 S . 1:1(0) ack 1\n")
+				:gsub(" win %d+", "")), buffers)
+		end
+	end)
+end)
+
 describe("conn:reset", function()
 	it("sends each end a RST with the number that it expects", function()
 		local out, printed = edited([[
