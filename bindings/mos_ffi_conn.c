@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "connection.h"
 #include "ctx.h"
 
 int handle_sock(const struct mos_ctx *ctx, uint64_t handle)
@@ -16,6 +17,11 @@ int handle_sock(const struct mos_ctx *ctx, uint64_t handle)
 			return PASSIVE_MAX + (int)i;
 	}
 	return -1;
+}
+
+uint64_t mos_ffi_conn_uid(struct mos_ctx *ctx, uint64_t conn)
+{
+	return connection_uid(handle_conn(ctx, conn));
 }
 
 int mos_ffi_conn_sock(struct mos_ctx *ctx, uint64_t conn)

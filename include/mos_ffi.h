@@ -243,7 +243,7 @@ struct mos_conn {
 
 	struct mos_end end[2];
 
-	uint64_t uid;
+	uint64_t first_ns; /* of its first packet, which start_ns is not where time went backwards */
 	uint64_t start_ns;
 	uint32_t hash; /* low half of the key's hash */
 	uint32_t timer_next;
@@ -451,6 +451,9 @@ int mos_ffi_loaded_from(struct mos_ctx *ctx, const char *path);
 
 /* A part of that record that is in this one, too. */
 int mos_ffi_record_part(struct mos_ctx *ctx, uint32_t to, uint32_t from, uint32_t len);
+
+/* Its id, the same in every run over the same packets. */
+uint64_t mos_ffi_conn_uid(struct mos_ctx *ctx, uint64_t conn);
 
 /* The number of its active socket. */
 int mos_ffi_conn_sock(struct mos_ctx *ctx, uint64_t conn);

@@ -64,12 +64,12 @@ static void evict(struct worker *w)
 		connection_end(w, best, MOS_ENDED_LIMIT);
 }
 
-/* An id that is the same in every run over the same packets: a mix of the key and the time (splitmix64's finaliser). */
-static uint64_t uid_of(const struct mos_packet *p)
+/* splitmix64's finaliser. */
+uint64_t connection_uid(const struct mos_conn *c)
 {
-	uint64_t x = p->ts_ns, word[5];
+	uint64_t x = c->first_ns, word[5];
 
-	memcpy(word, &p->key, sizeof(word));
+	memcpy(word, &c->key, sizeof(word));
 	for (unsigned i = 0; i < 5; i++) {
 		x = (x ^ word[i]) + 0x9e3779b97f4a7c15;
 		x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
@@ -149,7 +149,7 @@ static struct mos_conn *open_connection(struct worker *w, const struct mos_packe
 	c->hash = (uint32_t)p->hash;
 	c->flags = w->live;
 	c->start_ns = c->last_ns = w->now_ns;
-	c->uid = uid_of(p);
+	c->first_ns = p->ts_ns;
 	if (table_insert(&w->table, p->hash, idx) < 0) {
 		c->flags = 0;
 		pool_put(&w->conns, idx);

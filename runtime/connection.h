@@ -7,6 +7,9 @@
 /* The connection that a TCP packet belongs to; NULL: none. */
 struct mos_conn *connection_find(const struct worker *w, const struct mos_packet *p);
 
+/* An id that is the same in every run over the same packets: a mix of the key and the time of the first packet. */
+uint64_t connection_uid(const struct mos_conn *c);
+
 /*
  * The connection that claims a TCP packet, made if the packet may begin one (a SYN; with settings.midstream any) and a
  * socket's filter accepts it: *opened is then true. A SYN that reuses a 4-tuple ends the old connection first. NULL: an orphan.

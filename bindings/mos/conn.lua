@@ -80,7 +80,8 @@ conn.field("cli", members.all.client)
 conn.field("svr", members.all.server)
 
 conn.field("uid", function(h)
-	return (bit.tohex(live(h).uid))
+	live(h)
+	return (bit.tohex(C.mos_ffi_conn_uid(ctx, bits(h))))
 end)
 conn.field("family", function(h)
 	return live(h).key.family

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "connection.h"
 #include "event/events.h"
 #include "lua_copy.h"
 #include "session.h"
@@ -36,7 +37,7 @@ static void set_conn(lua_State *L, const struct mos_conn *c)
 {
 	char uid[17];
 
-	snprintf(uid, sizeof(uid), "%016llx", (unsigned long long)c->uid);
+	snprintf(uid, sizeof(uid), "%016llx", (unsigned long long)connection_uid(c));
 	set_text(L, "uid", uid);
 	set_end(L, "client", c, MOS_SIDE_CLI);
 	set_end(L, "server", c, MOS_SIDE_SVR);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "connection.h"
 #include "kit/replay.h"
 #include "path.h"
 
@@ -74,11 +75,11 @@ static void on_event(mctx_t m, int sock, int side, event_t event, struct filter_
 	account->events = mix(account->events, event << 8 | (uint64_t)side << 4 | ctx->hook >> 29);
 	if (!c)
 		return;
-	account->events = mix(account->events, c->uid ^ c->end[0].state << 4 ^ c->end[1].state);
+	account->events = mix(account->events, connection_uid(c) ^ c->end[0].state << 4 ^ c->end[1].state);
 	account->events = mix(account->events, event == MOS_ON_ERROR ? c->err_reason : c->end[side & 1].nxt_off);
 	if (event != MOS_ON_CONN_END || ctx->hook != MOS_HK_RCV)
 		return;
-	account->bytes += mix(received[c - ctx->conns][side], c->uid + (uint64_t)side);
+	account->bytes += mix(received[c - ctx->conns][side], connection_uid(c) + (uint64_t)side);
 	received[c - ctx->conns][side] = 0;
 }
 
