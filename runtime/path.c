@@ -32,10 +32,10 @@ PREFETCHES prefetch_frame(const struct worker *w, const struct mos_packet *p)
 	__builtin_prefetch(p->data + w->headers_ahead);
 }
 
-/* Not the common frame. Where it is not TCP its key is no connection's. */
+/* Not the most common frame. Where it is not TCP its key is no connection's. */
 __attribute__((noinline)) static uint64_t step_walk(struct worker *w, struct mos_packet *p)
 {
-	w->stats.decode[packet_walk(p)]++;
+	w->stats.decode[packet_decode_plain6(p) ? MOS_DECODED_TCP : packet_walk(p)]++;
 	w->walked = true;
 	if (p->decoded != MOS_DECODED_TCP)
 		memset(&p->key, 0, sizeof(p->key));

@@ -83,6 +83,13 @@ local function silenced()
 		band(c["end"][side].flags, END_STOPPED)))
 end
 
+-- A chunk that makes functions runs once: not worth it to compile, which could not be done either.
+local function chunk_of(source, where)
+	local chunk = loadstring(source, where)
+	jit.off(chunk)
+	return chunk
+end
+
 -- Functions of one prototype share what is made from source: closures that a handler makes for each connection.
 local factories = setmetatable({}, { __mode = "k" })
 
@@ -95,7 +102,7 @@ local function factory_of(fn, key, make_source, ...)
 	end
 	local factory = of_proto[key]
 	if not factory then
-		factory = loadstring(make_source(fn, ...), "=(mos.handler)")
+		factory = chunk_of(make_source(fn, ...), "=(mos.handler)")
 		of_proto[key] = factory
 	end
 	return factory
@@ -136,8 +143,8 @@ handler.name = name
 -- What C calls for many packets: a function without upvalues. Compiled code that has looked into those of the function
 -- that it began with puts this one back when it leaves, in two halves, and LuaJIT, which reads it at once as a whole,
 -- waits until both have reached the cache: longer than most handlers take.
-local function entry(body, chunk)
-	return setfenv(loadstring("return function() mos_body() end", chunk)(), { mos_body = body })
+local function entry(body, where)
+	return setfenv(chunk_of("return function() mos_body() end", where)(), { mos_body = body })
 end
 
 -- In its array, where C finds it faster.
@@ -181,7 +188,7 @@ local function ref_of(fn, ev, own)
 	forget(ref)
 	local source = event.source(ev)
 	local at = source and source.at or false
-	local make = own and loadstring(handler_source(fn, at), "=(mos.handler)") or factory_of(fn, at, handler_source, at)
+	local make = own and chunk_of(handler_source(fn, at), "=(mos.handler)") or factory_of(fn, at, handler_source, at)
 	local body = make(fn, ev, ctx, conn.current, packet_for(fn), source and source.fields)
 	host.handlers[ref] = own and entry(body, "=(mos.handler)") or body
 	make_pair(ref, fn, ev, at, own)
@@ -232,7 +239,7 @@ end
 -- above: where the fields of the event that ev extends are found.
 function handler.filter(index, fn, ev, above)
 	local slot = ev.source ~= above and ev.source.fields or nil
-	local make = loadstring(filter_source(fn, above, slot), "=(mos.filter)")
+	local make = chunk_of(filter_source(fn, above, slot), "=(mos.filter)")
 	if host.filters[index] then
 		asked.apart = 1 -- pairs of before know the filter of before
 	end

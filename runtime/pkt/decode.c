@@ -256,7 +256,7 @@ enum mos_decode packet_decode(struct mos_packet *p)
 {
 	uint64_t end[2];
 
-	if (__builtin_expect(packet_decode_plain(p, end), 1))
+	if (__builtin_expect(packet_decode_plain(p, end), 1) || packet_decode_plain6(p))
 		return MOS_DECODED_TCP;
 	return packet_walk(p);
 }

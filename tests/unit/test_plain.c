@@ -58,6 +58,7 @@ static struct mos_packet packet(int side, uint8_t flags, uint32_t seq, uint32_t 
 		put32(frame + L4 + 24, clock_ms - (roll(20) ? 0 : roll(50)));
 		p.tcp_hlen = 32;
 	}
+	p.payload = L4 + p.tcp_hlen;
 	return p;
 }
 
