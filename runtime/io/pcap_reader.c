@@ -51,28 +51,30 @@ static enum take pcap_next(struct capture *c, struct mos_packet *p)
 	const struct pcap_file *f = &c->pcap;
 	uint8_t *h = c->in.at;
 	size_t room = input_room(&c->in);
-	uint32_t header[RECORD_HEADER / sizeof(uint32_t)]; /* seconds, ticks, captured, length */
 
 	if (room < f->header_len)
 		return TAKE_MORE;
-	for (unsigned i = 0; i < RECORD_HEADER / sizeof(uint32_t); i++)
-		header[i] = load_le32(h + i * sizeof(uint32_t));
-	if (__builtin_expect(c->big_endian, 0))
-		for (unsigned i = 0; i < RECORD_HEADER / sizeof(uint32_t); i++)
-			header[i] = __builtin_bswap32(header[i]);
-	uint32_t caplen = header[2], len = header[3];
+	uint32_t seconds = load_le32(h), ticks = load_le32(h + 4), caplen = load_le32(h + 8), len = load_le32(h + 12);
 
+	if (__builtin_expect(c->big_endian, 0)) {
+		seconds = __builtin_bswap32(seconds);
+		ticks = __builtin_bswap32(ticks);
+		caplen = __builtin_bswap32(caplen);
+		len = __builtin_bswap32(len);
+	}
 	/* Until 2.3 the two stood the other way round, and some say 2.3 who mean 2.2. */
 	if (f->minor < 3 || (f->minor == 3 && caplen > len)) {
-		caplen = header[3];
-		len = header[2];
+		uint32_t first = caplen;
+
+		caplen = len;
+		len = first;
 	}
 	if (caplen > f->caplen_max)
 		return capture_damaged(c, "record length %u is not plausible", caplen);
 	if (room - f->header_len < caplen)
 		return TAKE_MORE;
 	p->data = h + f->header_len;
-	p->ts_ns = header[0] * UINT64_C(1000000000) + (uint64_t)header[1] * f->tick_ns;
+	p->ts_ns = seconds * UINT64_C(1000000000) + (uint64_t)ticks * f->tick_ns;
 	p->caplen = caplen;
 	p->len = len;
 	p->link = f->link;
