@@ -340,9 +340,8 @@ enum { MOS_HANDLE_PASSIVE = 27, MOS_HANDLE_SIDE = 33, MOS_HANDLE_GEN = 34 };
  * an address that does not change.
  */
 struct mos_call {
-	uint64_t conn; /* handle of ctx->conn; 0: there is none */
-	struct mos_packet
-		*pkt;   /* ctx->pkt; where that is NULL, one of kind MOS_DECODED_NONE, which must not be written to */
+	uint64_t conn;          /* handle of ctx->conn; 0: there is none */
+	struct mos_packet *pkt; /* ctx->pkt; instead of NULL one of kind MOS_DECODED_NONE, not to be written to */
 	uint32_t apart; /* filters and handlers are called one by one: what was made to call both is of before */
 	/* What LuaJIT's compiler has done in this state; bindings/mos/health.lua counts. */
 	uint32_t jit_traces, jit_aborts, jit_given_up, jit_flushes;

@@ -43,8 +43,8 @@ __attribute__((noinline)) static uint64_t step_walk(struct worker *w, struct mos
 }
 
 /* Of the packets p to end, in a burst that ends at last: where their connections are looked for. */
-PREFETCHES step_decode(struct worker *w, struct mos_packet *p, const struct mos_packet *end,
-		       const struct mos_packet *last, const struct table_bucket **home)
+static inline void step_decode(struct worker *w, struct mos_packet *p, const struct mos_packet *end,
+			       const struct mos_packet *last, const struct table_bucket **home)
 {
 	uint64_t bytes = 0, ends[2];
 
@@ -66,8 +66,8 @@ PREFETCHES step_decode(struct worker *w, struct mos_packet *p, const struct mos_
 	w->stats.bytes += bytes;
 }
 
-PREFETCHES step_find(const struct worker *w, struct mos_packet *p, const struct mos_packet *end,
-		     const struct table_bucket *const *home)
+static inline void step_find(const struct worker *w, struct mos_packet *p, const struct mos_packet *end,
+			     const struct table_bucket *const *home)
 {
 	for (; p < end; p++) {
 		p->slot = table_candidate(*home++, p->hash);

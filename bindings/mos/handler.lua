@@ -161,6 +161,7 @@ local filters = {}
 local function make_pair(ref, fn, ev, at, own)
 	local f = filters[event.object(ev)]
 	if not f then
+		host.pairs[ref] = host.pairs[ref] and false -- of another handler that had this number
 		return
 	end
 	local make = factory_of(fn, ("pair of %d at %s"):format(f.index, at or "-"), pair_source, at, f)

@@ -24,21 +24,6 @@ static inline void key_set_ip4(struct mos_packet *p, const uint8_t *addrs, const
 	p->dir = (uint8_t)dir;
 }
 
-static void key_set_ip6(struct mos_packet *p, const uint8_t *addrs, const uint8_t *ports)
-{
-	uint16_t sport = load_be16(ports), dport = load_be16(ports + 2);
-	int cmp = memcmp(addrs, addrs + 16, 16);
-	unsigned dir = cmp > 0 || (cmp == 0 && sport > dport);
-	struct mos_key *k = &p->key;
-
-	memcpy(k->addr_be[dir], addrs, 16);
-	memcpy(k->addr_be[!dir], addrs + 16, 16);
-	k->port[dir] = sport;
-	k->port[!dir] = dport;
-	k->family = 6;
-	p->dir = (uint8_t)dir;
-}
-
 /* The header at off is there, but for options that the capture may have cut. */
 static inline void tcp_fill(struct mos_packet *p, uint32_t off, uint32_t hlen, uint32_t cap, uint32_t end)
 {
@@ -75,7 +60,7 @@ static enum layer tcp_decode(struct cursor *c)
 	if (p->ip_version == 4)
 		key_set_ip4(p, p->data + p->l3 + 12, h);
 	else
-		key_set_ip6(p, p->data + p->l3 + 8, h);
+		plain_key6(p, p->data + p->l3 + 8, h);
 	return layer_stop(c, MOS_DECODED_TCP);
 }
 

@@ -91,6 +91,7 @@ static inline bool packet_decode_plain(struct mos_packet *p, uint64_t end[2])
 	return true;
 }
 
+/* Also packet_walk's. */
 static inline void plain_key6(struct mos_packet *p, const uint8_t *addrs, const uint8_t *ports)
 {
 	uint64_t src[2] = { load_be64(addrs), load_be64(addrs + 8) };

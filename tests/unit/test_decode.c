@@ -1047,6 +1047,11 @@ static void check_bounds(const struct mos_packet *p)
 	assert_true(p->l3 + p->ip_len <= p->len);
 	if (p->decoded != MOS_DECODED_TCP)
 		return;
+	const struct mos_key *k = &p->key;
+	int order = memcmp(k->addr_be[0], k->addr_be[1], sizeof(k->addr_be[0]));
+
+	assert_true(order < 0 || (order == 0 && k->port[0] <= k->port[1]));
+	assert_memory_equal(k->addr_be[p->dir], p->data + p->l3 + (k->family == 4 ? 12 : 8), k->family == 4 ? 4 : 16);
 	assert_true(p->tcp_hlen >= 20 && p->tcp_hlen <= 60 && p->payload == p->l4 + p->tcp_hlen);
 	assert_true(p->l4 + 20U <= p->caplen && p->payload_caplen <= p->payload_len);
 	assert_true(p->payload_caplen == 0 || p->payload + p->payload_caplen <= p->caplen);
